@@ -1,0 +1,25 @@
+/// The one blocked driver for kernel matrices.
+#pragma once
+
+#include <cstdint>
+
+#include "mercer/core/array.hpp"
+#include "mercer/kernels/kernel.hpp"
+
+namespace mercer {
+
+struct GramOptions {
+  /// Where not empty, sizes rows of X and rows of Y: k = 0 between rows of different groups (centre species).
+  Span<const std::int32_t> x_groups, y_groups;
+  /// Where not empty, k(i, j) is multiplied by x_factors[i] and y_factors[j] (covariance cutoffs).
+  Span<const double> x_factors, y_factors;
+};
+
+/// K(i, j) = k(X_i, Y_j) into out (rows of X, rows of Y): tiles of GEMM, then the kernel while the tile is in cache;
+/// parallel over tiles, the same for any number of threads.
+void gram(const Kernel& kernel, MatView<const double> X, MatView<const double> Y, MatView<double> out,
+          const GramOptions& options = {});
+void gram(const Kernel& kernel, MatView<const float> X, MatView<const float> Y, MatView<float> out,
+          const GramOptions& options = {});
+
+}  // namespace mercer

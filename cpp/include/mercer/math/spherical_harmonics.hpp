@@ -1,0 +1,29 @@
+/// Real orthonormal spherical harmonics without Condon-Shortley phase, in Cartesian form.
+#pragma once
+
+#include "mercer/core/array.hpp"
+
+namespace mercer {
+
+/// Y_lm of many unit vectors at once, vectorised over them. Index lm = l * l + l + m, m = -l .. l; m < 0 holds the sine
+/// functions: Y_lm = N_lm Q_l^|m|(x, y, z) {c_m (m >= 0), s_|m| (m < 0)} with c_m + i s_m = (x + i y)^m.
+/// Output is [lm][vector]: values[lm * stride + p], p = 0 .. n - 1; stride >= n.
+class SphericalHarmonics {
+ public:
+  explicit SphericalHarmonics(int l_max);
+  int l_max() const { return l_max_; }
+  index_t n_lm() const { return static_cast<index_t>(l_max_ + 1) * (l_max_ + 1); }
+
+  /// x, y, z: components of n unit vectors.
+  void evaluate(index_t n, const double* x, const double* y, const double* z, double* values, index_t stride) const;
+
+  /// Also the gradients on the sphere, (1 - u u^T) grad Y (divide by r for d/dr_vec), as
+  /// gradients[(3 * lm + a) * stride + p] with a = x, y, z.
+  void evaluate(index_t n, const double* x, const double* y, const double* z, double* values, double* gradients,
+                index_t stride) const;
+
+ private:
+  int l_max_;
+};
+
+}  // namespace mercer

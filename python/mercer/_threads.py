@@ -1,0 +1,74 @@
+"""How many threads the core uses, and what runs."""
+
+import contextlib
+import os
+import platform
+
+from mercer import _core
+from mercer._core import core
+
+
+def set_num_threads(n):
+    """Fix the number of threads of the C++ core for this process.
+
+    Parameters
+    ----------
+    n : int
+        A positive number; 0 returns to the default: ``OMP_NUM_THREADS``, or what threadpoolctl has set, or all cores.
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative.
+
+    Examples
+    --------
+    >>> import mercer
+    >>> mercer.set_num_threads(0)
+    """
+    core.set_num_threads(int(n))
+
+
+@contextlib.contextmanager
+def threads(n):
+    """Use `n` threads inside a ``with`` block; None changes nothing.
+
+    Examples
+    --------
+    >>> import mercer
+    >>> with mercer.threads(1):
+    ...     pass
+    """
+    if n is None:
+        yield
+        return
+    before = core.fixed_num_threads()
+    core.set_num_threads(int(n))
+    try:
+        yield
+    finally:
+        core.set_num_threads(before)
+
+
+def show_config():
+    """Print what runs, and return it as a dict.
+
+    Returns
+    -------
+    dict
+        ``version``, ``level`` (instruction-set level of the core that runs), ``available_levels``,
+        ``supported_levels``, ``override`` (value of ``MERCER_LEVEL``), ``threads``, ``compiler``, ``machine``.
+    """
+    config = {
+        "version": core.version,
+        "level": _core.level,
+        "available_levels": _core.available_levels(),
+        "supported_levels": _core.supported_levels(),
+        "override": os.environ.get("MERCER_LEVEL") or None,
+        "threads": core.num_threads(),
+        "compiler": core.compiler,
+        "machine": platform.machine(),
+    }
+    for key, value in config.items():
+        print(f"{key:17s} {', '.join(value) if isinstance(value, list) else value}")
+    return config
