@@ -8,7 +8,8 @@ file(GLOB_RECURSE MERCER_CORE_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cp
 configure_file(${PROJECT_SOURCE_DIR}/cpp/include/mercer/core/version.hpp.in
                ${PROJECT_BINARY_DIR}/generated/mercer/core/version.hpp @ONLY)
 
-# The level of the machine that builds: what its /proc/cpuinfo promises, never -march=native.
+# The level of the machine that builds, by the flags in /proc/cpuinfo (the ones that tell v4, v3 and v2 apart; the
+# loader in python/mercer/_core checks them all). Never -march=native: the nodes of a cluster differ.
 function(mercer_host_level result)
   set(${result} "" PARENT_SCOPE)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -40,7 +41,12 @@ function(mercer_add_core target level)
   target_link_libraries(${target} PUBLIC OpenMP::OpenMP_CXX)
   # No -ffast-math: loading such a library would make NumPy flush subnormal numbers.
   target_compile_options(${target} PRIVATE -Wall -Wextra -fno-math-errno -fno-trapping-math)
-  target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE MERCER_LEVEL="${level}")
+  # Eigen gets a namespace of its own: a program that links the static library and uses Eigen too, compiled for
+  # another level, would otherwise share inline functions with it that assume another alignment.
+  target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE Eigen=mercer_eigen)
+  if(MERCER_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
   if(level)
     target_compile_options(${target} PUBLIC $<BUILD_INTERFACE:-march=x86-64-${level}>)
     if(level STREQUAL "v4")
@@ -48,7 +54,8 @@ function(mercer_add_core target level)
     endif()
   endif()
   if(MERCER_SANITIZE)
-    target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-sanitize-recover=all
+                           -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   endif()
 endfunction()

@@ -14,5 +14,6 @@ void bind_core(py::module_& m) {
     return pooled_array<double>(mercer::Buffer<double>(rows * cols), {rows, cols});
   }, py::arg("rows"), py::arg("cols"), "An uninitialised float64 array from the buffer pool.");
   m.def("trim_pool", &mercer::pool_trim);
+  m.def("pool_unused_bytes", &mercer::pool_unused_bytes);
   m.def("set_pool_limit", &mercer::set_pool_limit, py::arg("bytes"));
 }

@@ -40,11 +40,10 @@ mercer::Span<const T> span_view(const Array<T>& array, const char* name) {
 /// A NumPy array that owns a pooled buffer: its memory goes back to the pool when the array dies.
 template <class T, class Element = T>
 py::array_t<T> pooled_array(mercer::Buffer<Element>&& buffer, std::vector<py::ssize_t> shape) {
-  Element* memory = buffer.release();
-  py::capsule owner(memory, [](void* p) {
-    if (p) mercer::pool_release(p);
-  });
-  return py::array_t<T>(std::move(shape), reinterpret_cast<T*>(memory), owner);
+  if (!buffer.data()) return py::array_t<T>(std::move(shape));  // empty: a capsule cannot hold a null pointer
+  const py::capsule owner(buffer.data(), [](void* memory) { mercer::pool_release(memory); });
+  T* data = reinterpret_cast<T*>(buffer.release());
+  return py::array_t<T>(std::move(shape), data, owner);
 }
 
 /// A NumPy view of memory that lives inside `owner`.

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <new>
+#include <type_traits>
 #include <utility>
 
 #include "mercer/core/array.hpp"
@@ -18,15 +19,18 @@ void pool_release(void* memory) noexcept;
 void pool_trim() noexcept;
 /// The pool keeps at most this many unused bytes (default 1 GiB).
 void set_pool_limit(std::size_t bytes);
+/// What the pool keeps now, in bytes.
+std::size_t pool_unused_bytes();
 
 /// An uninitialised array of `size` values from the pool; movable, not copyable.
 template <class T>
 class Buffer {
+  static_assert(std::is_trivially_destructible_v<T> && std::is_trivially_copyable_v<T>,
+                "a buffer neither constructs nor destroys its values");
+
  public:
   Buffer() = default;
-  explicit Buffer(index_t size)
-      : data_(size > 0 ? static_cast<T*>(pool_allocate(sizeof(T) * static_cast<std::size_t>(size))) : nullptr),
-        size_(size) {}
+  explicit Buffer(index_t size) : data_(static_cast<T*>(allocate(size))), size_(size) {}
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
@@ -49,6 +53,11 @@ class Buffer {
   }
 
  private:
+  static void* allocate(index_t size) {
+    if (size < 0 || static_cast<std::size_t>(size) > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_alloc();
+    return size > 0 ? pool_allocate(sizeof(T) * static_cast<std::size_t>(size)) : nullptr;
+  }
+
   T* data_ = nullptr;
   index_t size_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "mercer/core/array.hpp"
+#include "mercer/core/error.hpp"
 
 namespace mercer {
 
@@ -25,7 +26,8 @@ int num_threads();
 
 /// Calls `body(workspace, chunk)` for chunk = 0 .. n_chunks - 1, with one `make_workspace()` per thread. Which thread
 /// runs a chunk is not fixed, so a result must depend on the chunk alone: then it is the same for any number of
-/// threads. The first exception is rethrown to the caller; the remaining chunks are skipped.
+/// threads. If chunks throw, the exception of the first of them (by number) is rethrown to the caller, as in a serial
+/// loop; chunks not yet started are skipped.
 template <class MakeWorkspace, class Body>
 void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const Body& body) {
   if (n_chunks <= 0) return;
@@ -35,26 +37,32 @@ void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const B
     for (index_t chunk = 0; chunk < n_chunks; ++chunk) body(workspace, chunk);
     return;
   }
-  std::exception_ptr error;
-  std::mutex error_mutex;
-  std::atomic<bool> failed{false};
-  const auto guard = [&](auto&& action) {
-    try {
-      action();
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(error_mutex);
-      if (!error) error = std::current_exception();
-      failed.store(true);
-    }
-  };
   std::atomic<index_t> next{0};
+  std::atomic<bool> failed{false};
+  // Chunks are handed out in order, and one that was handed out runs, so the lowest failing chunk is always among
+  // the caught ones. An exception must not leave the parallel region: that would end the process.
+  std::mutex error_mutex;
+  std::exception_ptr error;
+  index_t error_chunk = n_chunks;
 #pragma omp parallel num_threads(threads)
-  guard([&] {
-    auto workspace = make_workspace();
-    for (index_t chunk = next++; chunk < n_chunks && !failed.load(std::memory_order_relaxed); chunk = next++) {
-      body(workspace, chunk);
+  {
+    index_t chunk = -1;
+    try {
+      auto workspace = make_workspace();
+      while (!failed.load(std::memory_order_relaxed)) {
+        chunk = next.fetch_add(1, std::memory_order_relaxed);
+        if (chunk >= n_chunks) break;
+        body(workspace, chunk);
+      }
+    } catch (...) {
+      failed.store(true, std::memory_order_relaxed);
+      const std::lock_guard<std::mutex> lock(error_mutex);
+      if (chunk < error_chunk) {
+        error_chunk = chunk;
+        error = std::current_exception();
+      }
     }
-  });
+  }  // the barrier here makes all that the threads wrote visible to the caller
   if (error) std::rethrow_exception(error);
 }
 
@@ -68,6 +76,7 @@ void parallel_for(index_t n_chunks, const Body& body) {
 /// n and chunk_size only, never on the number of threads.
 template <class Body>
 void parallel_chunks(index_t n, index_t chunk_size, const Body& body) {
+  MERCER_REQUIRE(chunk_size > 0, "parallel_chunks: chunk_size = ", chunk_size, ", expected a positive number");
   const index_t n_chunks = (n + chunk_size - 1) / chunk_size;
   parallel_for(n_chunks, [&](index_t chunk) { body(chunk * chunk_size, std::min(n, (chunk + 1) * chunk_size)); });
 }
