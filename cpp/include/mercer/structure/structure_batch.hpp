@@ -25,13 +25,16 @@ struct StructureBatch {
 
   index_t n_frames() const { return static_cast<index_t>(cells.size()); }
   index_t n_atoms() const { return static_cast<index_t>(positions.size()); }
+  /// The frame that holds atom i.
+  index_t frame_of(index_t i) const;
 
   /// Appends one frame. `positions` (n, 3), `numbers` (n).
   void append(MatView<const double> positions, Span<const std::int32_t> numbers, const Mat3& cell,
               const std::array<bool, 3>& pbc);
 
-  /// Throws std::invalid_argument, naming the frame (counted from 0), for NaN or infinite positions or cells, a
-  /// periodic direction whose cell vector is zero, and linearly dependent periodic cell vectors.
+  /// Throws std::invalid_argument, naming the frame and the atom (both counted from 0), for arrays whose lengths
+  /// disagree, offsets that fall, positions that are NaN or infinite, negative atomic numbers, cells that are NaN or
+  /// infinite, a periodic direction whose cell vector is zero, and periodic cell vectors that are linearly dependent.
   void validate() const;
 };
 
