@@ -6,14 +6,14 @@ Sparse model: f(x) = sum_m c_m k(x, x_m) with M sparse points; L labels y = K_LM
 
     c = argmin |K_LM c - y|^2_{1/Lambda} + c^T K_MM c.
 
-The solvers work with the rows of Phi = K_LM L^-T, where K_MM = L L^T is a pivoted Cholesky factorisation that leaves out
-sparse points which depend on the others (duplicates). In these whitened coordinates the prior is the unit matrix:
+The solvers work with the rows of Phi = K_LM L^-T, where K_MM = L L^T is a pivoted Cholesky factorisation that leaves
+out sparse points which depend on the others (duplicates). In these whitened coordinates the prior is the unit matrix:
 
     v = argmin |Phi v - y|^2_{1/Lambda} + |v|^2,    c = L^-T v.
 
 References: L. Foster et al., J. Mach. Learn. Res. 10, 857 (2009) (stability of the variants); C. E. Rasmussen and
-C. K. I. Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.2, 5.4.2, 8.3; J. Demmel et al.,
-SIAM J. Sci. Comput. 34, A206 (2012) (QR of stacked blocks).
+C. K. I. Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.2, 5.4.2, 8.3; J. Demmel et
+al., SIAM J. Sci. Comput. 34, A206 (2012) (QR of stacked blocks).
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,9 @@ from mercer.errors import ConfigError, DataError
 #: Rows of K_LM that are whitened at a time: enough for BLAS-3 speed, small beside the M x M state.
 _CHUNK = 1024
 _LOG_2PI = float(np.log(2.0 * np.pi))
+#: Smallest relative pivot that is taken for more than the rounding of kernel values: (x.y)^4 of two computations of one
+#: dot product of thousands of terms differs by up to 1e-13.
+_PIVOT_FLOOR = 2e-13
 #: Jitters tried by "auto", relative to the mean diagonal.
 JITTER_LADDER = (0.0, *(10.0**e for e in range(-12, -5)))
 
@@ -95,12 +98,15 @@ class WhiteningFactor:
         M, kept or not.
     jitter : float
         Added to the diagonal, relative to each diagonal element.
+    rank_tol : float
+        Smallest pivot, relative to the diagonal, that was kept.
     """
 
     points: np.ndarray
     lower: np.ndarray
     n_points: int
-    jitter: float = 0.0
+    jitter: float
+    rank_tol: float
 
     @property
     def rank(self):
@@ -121,16 +127,17 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
     """Pivoted Cholesky factorisation of K_MM, scaled to a unit diagonal, that stops at its numerical rank.
 
     A sparse point is left out when its variance given the points before it, relative to its own variance, is below
-    `rank_tol`: the function space loses nothing that float64 can represent. Duplicates are the extreme case.
+    `rank_tol`: what it could add is rounding noise of the kernel. Duplicates are the extreme case.
 
     Parameters
     ----------
     K_MM : ndarray of shape (M, M)
     jitter : "auto" or float, default "auto"
-        "auto" adds nothing: dropping dependent points makes the factor regular. A number is added to the diagonal,
-        relative to each diagonal element.
+        "auto" adds nothing: leaving out dependent points makes the factor regular and costs less accuracy than any
+        jitter. A number is added to the diagonal, relative to each diagonal element.
     rank_tol : float, optional
-        Default: M times the machine precision.
+        Default: the larger of M times the machine precision and 2e-13, raised to ten times the rounding noise that
+        shows as negative remainders on the diagonal.
 
     Returns
     -------
@@ -148,21 +155,30 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
     K = _symmetric(K_MM, "K_MM")
     jitter = 0.0 if isinstance(jitter, str) and check_choice(jitter, ["auto"], "jitter") else jitter
     jitter = check_positive(jitter, "jitter", allow_zero=True)
-    tol = len(K) * np.finfo(float).eps if rank_tol is None else check_positive(rank_tol, "rank_tol", allow_zero=True)
+    adaptive = rank_tol is None
+    if adaptive:
+        rank_tol = max(len(K) * np.finfo(float).eps, _PIVOT_FLOOR)
+    rank_tol = check_positive(rank_tol, "rank_tol", allow_zero=True)
     diagonal = K.diagonal()
     used = np.flatnonzero(diagonal > 0)
     if len(used) == 0:
         raise DataError("K_MM has no positive diagonal element: all sparse points have zero features. Check the data.")
     scale = np.sqrt(diagonal[used])
-    scaled = np.asfortranarray(K[np.ix_(used, used)] if len(used) < len(K) else K.copy())
-    scaled /= scale
-    scaled /= scale[:, None]
-    np.fill_diagonal(scaled, 1.0 + jitter)
-    factor, pivots, rank, _ = lapack.dpstrf(scaled, tol=tol, lower=1, overwrite_a=1)
+    while True:
+        scaled = np.asfortranarray(K[np.ix_(used, used)]) if len(used) < len(K) else K.T.copy(order="F")
+        scaled /= scale
+        scaled /= scale[:, None]
+        np.fill_diagonal(scaled, 1.0 + jitter)
+        factor, pivots, rank, _ = lapack.dpstrf(scaled, tol=rank_tol, lower=1, overwrite_a=1)
+        remainder = 1.0 + jitter - np.einsum("mr,mr->m", factor[rank:, :rank], factor[rank:, :rank])
+        noise = -float(remainder.min(initial=0.0))
+        if not adaptive or 10.0 * noise <= rank_tol or rank_tol >= 1e-6:
+            break
+        rank_tol = min(10.0 * noise, 1e-6)
     pivots = pivots[:rank] - 1
     lower = np.asfortranarray(np.tril(factor[:rank, :rank]))
     lower *= scale[pivots][:, None]
-    return WhiteningFactor(used[pivots].astype(np.int64), lower, len(K), jitter)
+    return WhiteningFactor(used[pivots].astype(np.int64), lower, len(K), jitter, rank_tol)
 
 
 # --- accumulators: what a solver keeps of the rows that have passed --------------------------------------------------
@@ -279,8 +295,8 @@ class SparseSystem:
 
     Notes
     -----
-    Memory is the factor and the accumulator, 2 M^2 numbers, and a chunk of 1024 rows. Blocks give the same answer as all
-    rows at once to rounding.
+    Memory is the factor and the accumulator, 2 M^2 numbers, and a chunk of 1024 rows. Blocks give the same answer as
+    all rows at once to rounding.
 
     Examples
     --------
@@ -321,9 +337,9 @@ class SparseSystem:
         sigma : float or ndarray of shape (n_rows,)
             Standard deviation of the noise in label units.
         prior_variance : ndarray of shape (n_rows,), optional
-            Prior variance k(x, x) of each label. If given, the part of it that the sparse points do not explain is added
-            to the noise variance (FITC; E. Snelson and Z. Ghahramani, NIPS 18, 1257 (2006)); else the approximation is
-            DTC (subset of regressors).
+            Prior variance k(x, x) of each label. If given, the part of it that the sparse points do not explain is
+            added to the noise variance (FITC; E. Snelson and Z. Ghahramani, NIPS 18, 1257 (2006)); else the
+            approximation is DTC (subset of regressors).
 
         Raises
         ------
@@ -383,7 +399,9 @@ class SparseSystem:
             "solver": np.array(list(SOLVERS).index(self.solver)),
             "points": self.whitening.points,
             "lower": np.ascontiguousarray(self.whitening.lower),
-            "scalars": np.array([self.n_points, self.whitening.jitter, self.n_rows, self._log_lambda]),
+            "scalars": np.array(
+                [self.n_points, self.whitening.jitter, self.whitening.rank_tol, self.n_rows, self._log_lambda]
+            ),
             "yy": self._yy.copy(),
             **arrays,
         }
@@ -393,9 +411,9 @@ class SparseSystem:
         """Rebuild a system from `state()`."""
         system = cls.__new__(cls)
         system.solver = list(SOLVERS)[int(state["solver"])]
-        n_points, jitter, n_rows, system._log_lambda = (float(value) for value in state["scalars"])
+        n_points, jitter, rank_tol, n_rows, system._log_lambda = (float(value) for value in state["scalars"])
         lower = np.asfortranarray(state["lower"])
-        system.whitening = WhiteningFactor(np.asarray(state["points"]), lower, int(n_points), jitter)
+        system.whitening = WhiteningFactor(np.asarray(state["points"]), lower, int(n_points), jitter, rank_tol)
         system.n_rows = int(n_rows)
         system._yy = np.array(state["yy"])
         system.n_targets = len(system._yy)
@@ -426,6 +444,7 @@ class SparseSystem:
             condition_number=_triangle_condition(factor, lower=1) ** 2,
             condition_number_kmm=_triangle_condition(whitening.lower, lower=1) ** 2,
             jitter=whitening.jitter,
+            rank_tol=whitening.rank_tol,
             rank=whitening.rank,
             dropped=whitening.dropped,
             n_rows=self.n_rows,
@@ -521,6 +540,8 @@ class SparseSolution:
         Estimate for K_MM on the sparse points that were kept.
     jitter : float
         Added to the diagonal of K_MM, relative to each element.
+    rank_tol : float
+        Sparse points whose variance given the others was below this share of their own were dropped.
     rank : int
         Sparse points that were kept.
     dropped : ndarray of int
@@ -536,6 +557,7 @@ class SparseSolution:
     condition_number: float
     condition_number_kmm: float
     jitter: float
+    rank_tol: float
     rank: int
     dropped: np.ndarray
     n_rows: int
@@ -545,7 +567,7 @@ class SparseSolution:
         """What was solved, in two lines of plain text."""
         kept = f"{self.rank} of {len(self.weights)} sparse points kept"
         if len(self.dropped):
-            kept += f" ({len(self.dropped)} depend on others within rounding)"
+            kept += f" ({len(self.dropped)} depend on the others to {self.rank_tol:.0e})"
         return (
             f"solver {self.solver}: {self.n_rows} labels, {kept}, jitter {self.jitter:.0e}\n"
             f"condition numbers: K_MM {self.condition_number_kmm:.1e}, system {self.condition_number:.1e}; "
