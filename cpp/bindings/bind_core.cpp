@@ -1,7 +1,29 @@
-#include "bindings.hpp"
+#include <atomic>
+#include <limits>
+#include <new>
 
+#include "bindings.hpp"
 #include "mercer/core/parallel.hpp"
 #include "mercer/core/version.hpp"
+
+namespace {
+
+/// An uninitialised float64 array from the pool.
+py::array_t<double> empty(py::ssize_t rows, py::ssize_t cols) {
+  if (rows < 0 || cols < 0 || (cols > 0 && rows > std::numeric_limits<py::ssize_t>::max() / cols)) {
+    throw std::bad_alloc();
+  }
+  return pooled_array<double>(mercer::Buffer<double>(rows * cols), {rows, cols});
+}
+
+/// How many threads a loop over as many chunks as there may be threads has; each makes one workspace.
+int threads_of_a_loop() {
+  std::atomic<int> count{0};
+  mercer::parallel_for(mercer::num_threads(), [&] { return ++count; }, [](int&, mercer::index_t) {});
+  return count;
+}
+
+}  // namespace
 
 void bind_core(py::module_& m) {
   m.attr("version") = mercer::version;
@@ -10,9 +32,8 @@ void bind_core(py::module_& m) {
   m.def("set_num_threads", &mercer::set_num_threads, py::arg("n"));
   m.def("fixed_num_threads", &mercer::fixed_num_threads);
   m.def("num_threads", &mercer::num_threads);
-  m.def("empty", [](py::ssize_t rows, py::ssize_t cols) {
-    return pooled_array<double>(mercer::Buffer<double>(rows * cols), {rows, cols});
-  }, py::arg("rows"), py::arg("cols"), "An uninitialised float64 array from the buffer pool.");
+  m.def("threads_of_a_loop", &threads_of_a_loop, py::call_guard<py::gil_scoped_release>());
+  m.def("empty", &empty, py::arg("rows"), py::arg("cols"));
   m.def("trim_pool", &mercer::pool_trim);
   m.def("pool_unused_bytes", &mercer::pool_unused_bytes);
   m.def("set_pool_limit", &mercer::set_pool_limit, py::arg("bytes"));

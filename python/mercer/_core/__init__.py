@@ -13,35 +13,36 @@ import sys
 #: Widest first; "generic" is what a compiler's default gives on other processors.
 _LEVELS = ("v4", "v3", "v2", "generic")
 
-#: Flags of /proc/cpuinfo that a level needs beyond the one below it (the ones that compilers use).
+#: Flags of /proc/cpuinfo that a level needs beyond the one below it (x86-64 psABI, section 3.1.1). The kernel lists
+#: AVX and AVX-512 flags only if it also saves those registers, so the flags alone decide.
 _FLAGS = {
-    "v2": {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
-    "v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"},
-    "v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "v2": {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"},
+    "v3": {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"},
+    "v4": {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"},
 }
 
 
-def _processor_flags():
+def _processor_flags(cpuinfo="/proc/cpuinfo"):
+    """Flags of the processor; those of x86-64-v2, which every current system needs, where they cannot be read."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        with open(cpuinfo, encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.startswith("flags"):
                     return set(line.split(":", 1)[1].split())
     except OSError:
         pass
-    return set()
+    return _FLAGS["v2"]
 
 
-def supported_levels():
+def supported_levels(machine=None, flags=None):
     """Levels that this processor runs, widest first."""
     supported = ["generic"]
-    flags = _processor_flags()
-    if platform.machine() in ("x86_64", "AMD64"):
-        needed = set()
+    if (machine or platform.machine()).lower() in ("x86_64", "amd64"):
+        flags = _processor_flags() if flags is None else flags
         for level in ("v2", "v3", "v4"):
-            needed |= _FLAGS[level]
-            if needed <= flags:
-                supported.insert(0, level)
+            if not _FLAGS[level] <= flags:
+                break
+            supported.insert(0, level)
     return supported
 
 
@@ -51,28 +52,38 @@ def available_levels():
     return [level for level in _LEVELS if f"_core_{level}" in present]
 
 
-def _choose():
-    available = available_levels()
+def _choose(available, supported, wanted=""):
+    """The level to load: `wanted`, else the widest that is both available and supported."""
     if not available:
         raise ImportError(
-            f"mercer: no compiled core in {list(__path__)}; reinstall with 'pip install --force-reinstall mercer'"
+            f"mercer: no compiled core in {', '.join(__path__)}; "
+            "reinstall with 'pip install --force-reinstall --no-deps mercer'"
         )
-    wanted = os.environ.get("MERCER_LEVEL", "").strip()
-    if wanted:
-        if wanted not in available:
-            raise ImportError(f"mercer: MERCER_LEVEL={wanted}, but this installation holds {', '.join(available)}")
-        return wanted
-    supported = supported_levels()
-    for level in available:
+    if wanted and wanted not in _LEVELS:
+        raise ImportError(
+            f"mercer: MERCER_LEVEL={wanted} is no instruction-set level; expected one of {', '.join(available)}, "
+            "or unset it to let mercer choose"
+        )
+    if wanted and wanted not in available:
+        raise ImportError(
+            f"mercer: MERCER_LEVEL={wanted}, but this installation holds {', '.join(available)}; "
+            "choose one of these or unset it"
+        )
+    if wanted and wanted not in supported:
+        raise ImportError(
+            f"mercer: MERCER_LEVEL={wanted}, but this processor runs {', '.join(supported)}; "
+            "choose one of these or unset it"
+        )
+    for level in [wanted] if wanted else available:
         if level in supported:
             return level
     raise ImportError(
-        f"mercer: this installation holds the core for {', '.join(available)}, which this processor does not run "
-        f"(it runs {', '.join(supported)}); build from source with 'pip install --no-binary mercer mercer'"
+        f"mercer: this installation holds the core for {', '.join(available)}, but this processor runs "
+        f"{', '.join(supported)}; build from source on this machine with 'pip install --no-binary mercer mercer'"
     )
 
 
 #: The level that runs.
-level = _choose()
+level = _choose(available_levels(), supported_levels(), os.environ.get("MERCER_LEVEL", "").strip())
 core = importlib.import_module(f"{__name__}._core_{level}")
 sys.modules[f"{__name__}.core"] = core
