@@ -25,17 +25,20 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
   virtual KernelArgument argument() const = 0;
+  /// k has a gradient with respect to x everywhere, also at x = y: what forces need.
+  virtual bool differentiable() const = 0;
   /// Replaces n values of u by k(u).
   virtual void value(double* u, index_t n) const = 0;
   /// The same in single precision (prediction only).
   virtual void value(float* u, index_t n) const = 0;
-  /// k(u), k'(u) and k''(u) of n values; any output may be null.
+  /// k(u), k'(u) and k''(u) of n values; any output may be null, none may overlap u. Infinite where singular.
   virtual void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const = 0;
 };
 
 /// The table of kernels: a new one is one file in src/kernels and one line in its registry.cpp.
 struct KernelEntry {
   std::string name;
+  std::vector<std::string> parameters;
   std::unique_ptr<Kernel> (*make)(const KernelParameters&);
 };
 const std::vector<KernelEntry>& kernel_table();

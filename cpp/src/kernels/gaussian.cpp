@@ -1,0 +1,40 @@
+#include "kernels/kernel_base.hpp"
+
+namespace mercer {
+namespace {
+
+/// k(u) = exp(-u / (2 l^2)), u = |x - y|^2.
+class Gaussian final : public KernelBase<Gaussian> {
+ public:
+  explicit Gaussian(double length_scale) : rate_(-0.5 / (length_scale * length_scale)) {}
+
+  KernelArgument argument() const override { return KernelArgument::squared_distance; }
+  bool differentiable() const override { return true; }
+
+  template <class T>
+  void apply(T* u, index_t n) const {
+    const T rate = static_cast<T>(rate_);
+    for (index_t i = 0; i < n; ++i) u[i] *= rate;
+    exp_in_place(u, n);
+  }
+
+  void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
+    for (index_t i = 0; i < n; ++i) {
+      const double value = std::exp(rate_ * u[i]);
+      if (k) k[i] = value;
+      if (dk) dk[i] = rate_ * value;
+      if (d2k) d2k[i] = rate_ * rate_ * value;
+    }
+  }
+
+ private:
+  double rate_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_gaussian(const KernelParameters& parameters) {
+  return std::make_unique<Gaussian>(positive_parameter(parameters, "gaussian", "length_scale"));
+}
+
+}  // namespace mercer

@@ -1,0 +1,42 @@
+/// What the files of single kernels share.
+#pragma once
+
+#include <cmath>
+#include <memory>
+
+#include "mercer/core/error.hpp"
+#include "mercer/kernels/kernel.hpp"
+
+namespace mercer {
+
+/// Writes both precisions of Kernel::value with Derived's `template <class T> void apply(T* u, index_t n) const`.
+template <class Derived>
+class KernelBase : public Kernel {
+ public:
+  void value(double* u, index_t n) const final { static_cast<const Derived*>(this)->apply(u, n); }
+  void value(float* u, index_t n) const final { static_cast<const Derived*>(this)->apply(u, n); }
+};
+
+/// values[i] = exp(values[i])
+template <class T>
+void exp_in_place(T* values, index_t n) {
+  for (index_t i = 0; i < n; ++i) values[i] = std::exp(values[i]);
+}
+
+/// The parameter `name` (make_kernel has checked that it is there), which must be positive and finite.
+inline double positive_parameter(const KernelParameters& parameters, const char* kernel, const char* name) {
+  const double value = parameters.at(name);
+  MERCER_REQUIRE(value > 0 && std::isfinite(value), kernel, ": ", name, " = ", value,
+                 ", expected a positive finite number");
+  return value;
+}
+
+// One factory per kernel; registry.cpp puts them into the table.
+std::unique_ptr<Kernel> make_linear(const KernelParameters&);
+std::unique_ptr<Kernel> make_polynomial(const KernelParameters&);
+std::unique_ptr<Kernel> make_gaussian(const KernelParameters&);
+std::unique_ptr<Kernel> make_laplacian(const KernelParameters&);
+std::unique_ptr<Kernel> make_matern(const KernelParameters&);
+std::unique_ptr<Kernel> make_rational_quadratic(const KernelParameters&);
+
+}  // namespace mercer

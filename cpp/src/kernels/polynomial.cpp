@@ -1,0 +1,78 @@
+#include "kernels/kernel_base.hpp"
+#include "kernels/power.hpp"
+
+namespace mercer {
+namespace {
+
+/// k(u) = u^zeta, u = x . y, for an integer zeta by repeated squaring.
+class PolynomialInteger final : public KernelBase<PolynomialInteger> {
+ public:
+  explicit PolynomialInteger(int zeta) : zeta_(zeta) {}
+
+  KernelArgument argument() const override { return KernelArgument::dot; }
+  bool differentiable() const override { return true; }
+
+  template <class T>
+  void apply(T* u, index_t n) const {
+    if (zeta_ > 1) integer_power_in_place(u, n, zeta_);
+  }
+
+  void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
+    for (index_t i = 0; i < n; ++i) {
+      const double low = zeta_ >= 2 ? integer_power(u[i], zeta_ - 2) : 0;  // u^(zeta - 2)
+      const double mid = zeta_ >= 2 ? low * u[i] : 1;                      // u^(zeta - 1)
+      if (k) k[i] = mid * u[i];
+      if (dk) dk[i] = zeta_ * mid;
+      if (d2k) d2k[i] = zeta_ * (zeta_ - 1) * low;
+    }
+  }
+
+ private:
+  int zeta_;
+};
+
+/// k(u) = u^zeta for any other zeta > 0, on u >= 0 only. Dot products of rows that are non-negative by construction
+/// (power spectra) may come out as -1e-17; these count as 0.
+class PolynomialReal final : public KernelBase<PolynomialReal> {
+ public:
+  explicit PolynomialReal(double zeta) : zeta_(zeta) {}
+
+  KernelArgument argument() const override { return KernelArgument::dot; }
+  bool differentiable() const override { return zeta_ > 1; }
+
+  template <class T>
+  void apply(T* u, index_t n) const {
+    for (index_t i = 0; i < n; ++i) u[i] = static_cast<T>(std::pow(checked(u[i], rounding<T>), zeta_));
+  }
+
+  void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
+    for (index_t i = 0; i < n; ++i) {
+      const double x = checked(u[i], rounding<double>);
+      if (k) k[i] = std::pow(x, zeta_);
+      if (dk) dk[i] = zeta_ * std::pow(x, zeta_ - 1);
+      if (d2k) d2k[i] = zeta_ * (zeta_ - 1) * std::pow(x, zeta_ - 2);
+    }
+  }
+
+ private:
+  template <class T>
+  static constexpr double rounding = sizeof(T) == 8 ? 1e-10 : 1e-4;
+
+  double checked(double u, double tolerance) const {
+    MERCER_REQUIRE(!(u < -tolerance), "polynomial: a dot product of ", u, " has no power ", zeta_,
+                   "; use an integer zeta, or rows with non-negative dot products (SOAP power spectra)");
+    return u < 0 ? 0 : u;
+  }
+
+  double zeta_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_polynomial(const KernelParameters& parameters) {
+  const double zeta = positive_parameter(parameters, "polynomial", "zeta");
+  if (zeta <= 1024 && zeta == std::floor(zeta)) return std::make_unique<PolynomialInteger>(static_cast<int>(zeta));
+  return std::make_unique<PolynomialReal>(zeta);
+}
+
+}  // namespace mercer

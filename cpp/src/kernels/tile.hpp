@@ -1,0 +1,33 @@
+/// One tile of a kernel matrix: u by GEMM (dot products and squared distances) or directly (L1), then k(u) in cache.
+#pragma once
+
+#include "mercer/core/array.hpp"
+#include "mercer/kernels/kernel.hpp"
+
+namespace mercer {
+
+/// Some rows and, where u is a squared distance, their |row|^2 (else null).
+template <class T>
+struct TileRows {
+  MatView<const T> rows;
+  const T* squared_norms;
+};
+
+/// Rows or columns of a tile. Smaller ones where a matrix would give too few tiles to share among threads; from the
+/// shape alone, so that results do not depend on the number of threads.
+inline index_t tile_side(index_t rows, index_t cols) {
+  constexpr index_t largest = 512, smallest = 64, enough = 16;
+  index_t side = largest;
+  while (side > smallest && ((rows + side - 1) / side) * ((cols + side - 1) / side) < enough) side /= 2;
+  return side;
+}
+
+/// out(i, j) = u(X_i, Y_j).
+template <class T>
+void argument_tile(KernelArgument argument, TileRows<T> X, TileRows<T> Y, MatView<T> out);
+
+/// out(i, j) = k(u(X_i, Y_j)).
+template <class T>
+void kernel_tile(const Kernel& kernel, TileRows<T> X, TileRows<T> Y, MatView<T> out);
+
+}  // namespace mercer

@@ -1,0 +1,254 @@
+"""What all kernels share: checked parameters, the call into the core, the table of names."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from mercer._core import core
+from mercer._threads import threads
+from mercer._validation import check_out, check_positive, nearest
+from mercer.errors import ConfigError, DataError
+
+#: Kernel classes by the name that the C++ table, YAML files and model files use.
+KERNELS = {}
+
+
+def feature_rows(X, name, dtype=np.float64):
+    """`X` as a C-ordered matrix of `dtype`, converted only if it is not one already; values are not scanned."""
+    X = np.ascontiguousarray(X, dtype=dtype)
+    if X.ndim != 2:
+        raise DataError(
+            f"{name} has shape {X.shape}; expected 2 dimensions (n_samples, n_features). "
+            f"For a single row use {name}.reshape(1, -1)."
+        )
+    return X
+
+
+def group_labels(groups, n_rows, name):
+    """`groups` as one 32-bit integer per row, or None."""
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != (n_rows,) or (groups.size and groups.dtype.kind not in "iu"):
+        raise DataError(
+            f"{name} is a {groups.dtype} array of shape {groups.shape}; expected ({n_rows},) integers, one per row "
+            "(for example the atomic number of the centre)."
+        )
+    return np.ascontiguousarray(groups, dtype=np.int32)
+
+
+def pair_operands(X, Y, x_groups, y_groups, dtype=np.float64):
+    """Checked X, Y and groups of a kernel block; Y is X itself where it is not given."""
+    X = feature_rows(X, "X", dtype)
+    x_groups = group_labels(x_groups, len(X), "x_groups")
+    if Y is None:
+        if y_groups is not None:
+            raise ConfigError("y_groups is given without Y; leave it out, the groups of X then hold for both sides.")
+        return X, X, x_groups, x_groups
+    Y = feature_rows(Y, "Y", dtype)
+    y_groups = group_labels(y_groups, len(Y), "y_groups")
+    if X.shape[1] != Y.shape[1]:
+        raise DataError(
+            f"rows of X have {X.shape[1]} features, rows of Y {Y.shape[1]}; both must come from the same descriptor."
+        )
+    if (x_groups is None) != (y_groups is None):
+        missing = "x_groups" if x_groups is None else "y_groups"
+        raise ConfigError(f"{missing} is missing; give the groups of both X and Y, or of none.")
+    return X, Y, x_groups, y_groups
+
+
+def check_free(out, *operands):
+    """Raise DataError if `out` shares memory with an operand, which would be overwritten while it is read."""
+    if any(np.may_share_memory(out, operand) for operand in operands):
+        raise DataError("out shares memory with X or Y; pass another array.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """Base of all kernels: k(x, y) of unit amplitude, whose input is never normalised.
+
+    A subclass is a frozen dataclass whose fields are positive numbers with the names of the C++ parameters, and which
+    gives `name`; it enters :data:`mercer.kernels.KERNELS` by itself.
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        KERNELS[cls.name] = cls
+
+    def __post_init__(self):
+        for key, value in self.hyperparameters.items():
+            number = check_positive(value, f"{type(self).__name__}({key})")
+            object.__setattr__(self, key, int(number) if isinstance(value, int | np.integer) else number)
+
+    def __call__(self, X, Y=None, *, out=None, dtype=None, n_threads=None, x_groups=None, y_groups=None):
+        """The kernel matrix K[i, j] = k(X_i, Y_j).
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features)
+            Feature rows; copied only if they are not C-ordered or not of `dtype`. They are not scanned: NaN comes out
+            where NaN goes in.
+        Y : array_like of shape (m, n_features), optional
+            Default: X. Then half of the matrix is computed, and it is exactly symmetric.
+        out : ndarray of shape (n, m), optional
+            C-contiguous array of `dtype` that takes the result; by default memory from the buffer pool.
+        dtype : {numpy.float64, numpy.float32}, optional
+            Default float64. Single precision is enough for predictions and spoils training.
+        n_threads : int, optional
+            Default: what :func:`mercer.set_num_threads` says. The result does not depend on it.
+        x_groups, y_groups : array_like of int, shapes (n,) and (m,), optional
+            K[i, j] = 0 where the groups of rows i and j differ (for example species of the centre atom), and no time
+            is spent there.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+
+        Raises
+        ------
+        mercer.errors.DataError
+            Wrong shapes or an unusable `out`.
+        mercer.errors.ConfigError
+            Another `dtype`, or groups for one side only.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mercer.kernels import Polynomial
+        >>> Polynomial(zeta=2)(np.eye(2), np.array([[0.6, 0.8]]))
+        array([[0.36],
+               [0.64]])
+        """
+        dtype = np.dtype(np.float64 if dtype is None else dtype)
+        if dtype not in (np.float64, np.float32):
+            raise ConfigError(f"dtype={dtype}: kernels are computed in float64 or float32 only.")
+        X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups, dtype)
+        if out is not None:
+            check_out(out, (len(X), len(Y)), dtype=dtype)
+            check_free(out, X, Y)
+        with threads(n_threads), core_errors():
+            return core.gram(self.to_core(), X, Y, out, x_groups, y_groups)
+
+    def diag(self, X):
+        """k(x, x) of every row: ndarray of shape (n,); what predictive variances start from.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mercer.kernels import Linear
+        >>> Linear().diag(np.array([[3.0, 4.0]]))
+        array([25.])
+        """
+        with core_errors():
+            return core.gram_diagonal(self.to_core(), feature_rows(X, "X"))
+
+    def derivatives(self, u):
+        """k(u), k'(u) and k''(u), where u is what :attr:`argument` says.
+
+        Parameters
+        ----------
+        u : array_like of shape (n,)
+
+        Returns
+        -------
+        tuple of three ndarrays of shape (n,)
+            Infinite where a derivative is singular (Matérn 1/2 and 3/2 at u = 0).
+
+        Examples
+        --------
+        >>> from mercer.kernels import Polynomial
+        >>> [float(d[0]) for d in Polynomial(zeta=3).derivatives([2.0])]
+        [8.0, 12.0, 12.0]
+        """
+        with core_errors():
+            return self.to_core().derivatives(np.ascontiguousarray(u, dtype=np.float64))
+
+    def to_core(self):
+        """The kernel of the C++ core."""
+        return core.Kernel(self.name, self.hyperparameters)
+
+    @property
+    def argument(self):
+        """What the kernel is a function of: "dot", "squared_distance" or "l1_distance" of two rows."""
+        return self.to_core().argument
+
+    @property
+    def differentiable(self):
+        """Whether k has a gradient with respect to x everywhere, also at x = y: what forces need."""
+        return self.to_core().differentiable
+
+    @property
+    def hyperparameters(self):
+        """Parameters by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def to_dict(self):
+        """``{"name": ..., <parameter>: ...}`` of plain numbers; :func:`get_kernel` reads it back.
+
+        Examples
+        --------
+        >>> from mercer.kernels import Gaussian
+        >>> Gaussian(length_scale=0.5).to_dict()
+        {'name': 'gaussian', 'length_scale': 0.5}
+        """
+        return {"name": self.name, **self.hyperparameters}
+
+
+class core_errors:
+    """Turns an objection of the core to values (not to shapes, which Python has checked) into a DataError."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if kind is ValueError:
+            raise DataError(str(error)) from None
+        return False
+
+
+def get_kernel(kernel):
+    """A kernel from an instance, a name, or a dict with a name and parameters.
+
+    Parameters
+    ----------
+    kernel : Kernel, str or dict
+        For example ``Polynomial(zeta=4)``, ``"polynomial"`` or ``{"name": "polynomial", "zeta": 4}``.
+
+    Returns
+    -------
+    Kernel
+
+    Raises
+    ------
+    mercer.errors.ConfigError
+        For an unknown name or parameter (with the nearest known one) or a value outside its range.
+
+    Examples
+    --------
+    >>> from mercer.kernels import get_kernel
+    >>> get_kernel({"name": "matern", "nu": 1.5})
+    Matern(nu=1.5, length_scale=1.0)
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    parameters = {}
+    name = kernel
+    if isinstance(kernel, dict):
+        parameters = dict(kernel)
+        name = parameters.pop("name", None)
+        if name is None:
+            raise ConfigError(f"kernel: the dict {kernel!r} has no 'name'; known are {', '.join(KERNELS)}.")
+    if not isinstance(name, str):
+        raise ConfigError(f"kernel={kernel!r}: expected a kernel, a name or a dict with 'name'.")
+    if name not in KERNELS:
+        raise ConfigError(f"kernel={name!r} is unknown; known are {', '.join(KERNELS)}.{nearest(name, KERNELS)}")
+    known = [field.name for field in dataclasses.fields(KERNELS[name])]
+    for key in parameters:
+        if key not in known:
+            raise ConfigError(
+                f"kernel {name!r} has no parameter {key!r}; it has {', '.join(known) or 'none'}.{nearest(key, known)}"
+            )
+    return KERNELS[name](**parameters)
