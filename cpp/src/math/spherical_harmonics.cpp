@@ -1,6 +1,7 @@
 #include "mercer/math/spherical_harmonics.hpp"
 
 #include <cmath>
+#include <cstring>
 
 #include "mercer/core/error.hpp"
 
@@ -22,80 +23,87 @@ SphericalHarmonics::SphericalHarmonics(int l_max) : l_max_(l_max) {
   }
 }
 
-/// Width vectors: the loops over them have a fixed length and become vector instructions; all state is in registers.
-template <int Width, bool WithGradients>
+namespace {
+
+/// Eight doubles that arithmetic acts on at once; the compiler splits them where its registers are shorter.
+using Lanes = double __attribute__((vector_size(64)));
+
+template <class V>
+inline void load(V& v, const double* from) {
+  std::memcpy(&v, from, sizeof v);
+}
+template <class V>
+inline void store(double* to, const V& v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+}  // namespace
+
+/// V holds one vector or several; all state is in registers.
+template <class V, bool WithGradients>
 void SphericalHarmonics::block(const double* x_in, const double* y_in, const double* z_in, double* values,
                                double* gradients, index_t stride) const {
-  using Lanes = double[Width];
-  Lanes x, y, z;
-  for (int p = 0; p < Width; ++p) x[p] = x_in[p], y[p] = y_in[p], z[p] = z_in[p];
-  Lanes c, s, c_below, s_below;  // c_m, s_m and m c_(m-1), m s_(m-1)
-  for (int p = 0; p < Width; ++p) c[p] = 1, s[p] = 0, c_below[p] = 0, s_below[p] = 0;
+  V x, y, z;
+  load(x, x_in);
+  load(y, y_in);
+  load(z, z_in);
+  V c = x * 0 + 1, s = x * 0, c_below = s, s_below = s;  // c_m, s_m and m c_(m-1), m s_(m-1)
   const Step* step = steps_.data();
   for (int m = 0; m <= l_max_; ++m) {
-    Lanes q, q_below, dq, dq_below;  // P_l^m, P_(l-1)^m and their derivatives
-    for (int p = 0; p < Width; ++p) q[p] = diagonal_[m], q_below[p] = 0, dq[p] = 0, dq_below[p] = 0;
+    V q = x * 0 + diagonal_[m], q_below = x * 0, dq = q_below, dq_below = q_below;  // P_l^m, P_(l-1)^m, derivatives
     for (int l = m;; ++l, ++step) {
-      double* cosine = values + (l * l + l + m) * stride;
-      double* sine = values + (l * l + l - m) * stride;
-      if (m > 0) {
-        for (int p = 0; p < Width; ++p) sine[p] = q[p] * s[p];
-      }
-      for (int p = 0; p < Width; ++p) cosine[p] = q[p] * c[p];
+      const index_t plus = l * l + l + m, minus = l * l + l - m;
+      store(values + plus * stride, V(q * c));
+      if (m > 0) store(values + minus * stride, V(q * s));
       if (WithGradients) {
         // grad (P(z) c_m) = (P m c_(m-1), -P m s_(m-1), P' c_m); u . grad = (m P + z P') c_m; for s_m alike.
-        double* g = gradients + 3 * (l * l + l + m) * stride;
-        double* h = gradients + 3 * (l * l + l - m) * stride;
-        for (int p = 0; p < Width; ++p) {
-          const double radial = m * q[p] + z[p] * dq[p];
-          const double along_c = radial * c[p], along_s = radial * s[p];
-          if (m > 0) {
-            h[p] = q[p] * s_below[p] - x[p] * along_s;
-            h[stride + p] = q[p] * c_below[p] - y[p] * along_s;
-            h[2 * stride + p] = dq[p] * s[p] - z[p] * along_s;
-          }
-          g[p] = q[p] * c_below[p] - x[p] * along_c;
-          g[stride + p] = -q[p] * s_below[p] - y[p] * along_c;
-          g[2 * stride + p] = dq[p] * c[p] - z[p] * along_c;
+        const V radial = static_cast<double>(m) * q + z * dq;
+        const V along_c = radial * c;
+        double* g = gradients + 3 * plus * stride;
+        store(g, V(q * c_below - x * along_c));
+        store(g + stride, V(-q * s_below - y * along_c));
+        store(g + 2 * stride, V(dq * c - z * along_c));
+        if (m > 0) {
+          const V along_s = radial * s;
+          double* h = gradients + 3 * minus * stride;
+          store(h, V(q * s_below - x * along_s));
+          store(h + stride, V(q * c_below - y * along_s));
+          store(h + 2 * stride, V(dq * s - z * along_s));
         }
       }
       if (l == l_max_) break;
       const double a = step->a, b = step->b;
-      for (int p = 0; p < Width; ++p) {
-        if (WithGradients) {
-          const double dnext = a * (q[p] + z[p] * dq[p]) - b * dq_below[p];
-          dq_below[p] = dq[p];
-          dq[p] = dnext;
-        }
-        const double next = a * z[p] * q[p] - b * q_below[p];
-        q_below[p] = q[p];
-        q[p] = next;
+      if (WithGradients) {
+        const V next = a * (q + z * dq) - b * dq_below;
+        dq_below = dq;
+        dq = next;
       }
+      const V next = (a * z) * q - b * q_below;
+      q_below = q;
+      q = next;
     }
-    for (int p = 0; p < Width; ++p) {
-      const double next_c = c[p] * x[p] - s[p] * y[p], next_s = s[p] * x[p] + c[p] * y[p];
-      c_below[p] = (m + 1) * c[p];
-      s_below[p] = (m + 1) * s[p];
-      c[p] = next_c;
-      s[p] = next_s;
-    }
+    const V next_c = c * x - s * y, next_s = s * x + c * y;
+    c_below = (m + 1.0) * c;
+    s_below = (m + 1.0) * s;
+    c = next_c;
+    s = next_s;
   }
 }
 
 template <bool WithGradients>
 void SphericalHarmonics::all(index_t n, const double* x, const double* y, const double* z, double* values,
                              double* gradients, index_t stride) const {
-  constexpr int width = 8;
+  constexpr index_t width = sizeof(Lanes) / sizeof(double);
   index_t p = 0;
   for (; p + width <= n; p += width) {
-    block<width, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
+    block<Lanes, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
   }
   if (p < n && n >= width) {  // the last block overlaps the one before: the same numbers are written twice
     p = n - width;
-    block<width, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
+    block<Lanes, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
     return;
   }
-  for (; p < n; ++p) block<1, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
+  for (; p < n; ++p) block<double, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
 }
 
 void SphericalHarmonics::evaluate(index_t n, const double* x, const double* y, const double* z, double* values,

@@ -1,1 +1,33 @@
+"""Radial bases, cutoff functions and radial scaling: everything that depends on a distance alone.
 
+Each is a small frozen dataclass that a descriptor takes as an instance, by name, or as a dictionary (from YAML or a
+model file):
+
+>>> from mercer import basis
+>>> basis.get_radial_basis("laplacian")
+Laplacian(radius=None)
+>>> basis.get_cutoff({"name": "shifted_cosine", "width": 0.3})
+ShiftedCosine(width=0.3)
+"""
+
+from mercer.basis.cutoff import CUTOFFS, Cosine, Cutoff, NoCutoff, Polynomial, ShiftedCosine, get_cutoff
+from mercer.basis.radial import GAP, GTO, RADIAL_BASES, Laplacian, RadialBasis, get_radial_basis
+from mercer.basis.scaling import RadialScaling, get_radial_scaling
+
+__all__ = [
+    "CUTOFFS",
+    "GAP",
+    "GTO",
+    "RADIAL_BASES",
+    "Cosine",
+    "Cutoff",
+    "Laplacian",
+    "NoCutoff",
+    "Polynomial",
+    "RadialBasis",
+    "RadialScaling",
+    "ShiftedCosine",
+    "get_cutoff",
+    "get_radial_basis",
+    "get_radial_scaling",
+]

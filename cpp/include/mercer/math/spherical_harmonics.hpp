@@ -31,7 +31,7 @@ class SphericalHarmonics {
   struct Step {
     double a, b;
   };
-  template <int Width, bool WithGradients>
+  template <class V, bool WithGradients>
   void block(const double* x, const double* y, const double* z, double* values, double* gradients, index_t stride) const;
   template <bool WithGradients>
   void all(index_t n, const double* x, const double* y, const double* z, double* values, double* gradients,
