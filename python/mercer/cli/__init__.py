@@ -1,0 +1,312 @@
+"""The command line: ``mercer fit | predict | evaluate | info | demo``."""
+
+import contextlib
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from mercer import __version__
+from mercer.cli._session import Session
+from mercer.errors import ConfigError, MercerError
+
+app = typer.Typer(
+    name="mercer",
+    help="Kernel models of atoms: from an extended-XYZ file to a tested potential.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(show):
+    if show:
+        print(f"mercer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+):
+    pass
+
+
+Files = Annotated[list[str], typer.Argument(help="Structure files; wildcards allowed.", show_default=False)]
+Threads = Annotated[int | None, typer.Option("--threads", "-j", help="Threads of the core.", show_default="all cores")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", metavar="LABEL=NAME", help="Name of a label in the files, as energy=dft_energy."),
+]
+EnergyKey = Annotated[str | None, typer.Option("--energy-key", metavar="NAME", help="Short for --key energy=NAME.")]
+UnitList = Annotated[
+    list[str] | None,
+    typer.Option("--units", metavar="LABEL=UNIT", help="Unit of a label in the files, as energy=kcal/mol."),
+]
+
+
+@app.command(no_args_is_help=True)
+def fit(
+    train: Annotated[
+        list[str] | None, typer.Argument(help="Training files; wildcards allowed.", show_default=False)
+    ] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", help="Test file; may be repeated.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with any of the options.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder of the results.", show_default="mercer-fit")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Override any option, as terms.0.descriptor.r_cut=5."),
+    ] = None,
+    n_sparse: Annotated[int | None, typer.Option("--n-sparse", help="Sparse points of each term.")] = None,
+    r_cut: Annotated[float | None, typer.Option("--r-cut", help="Cutoff of the descriptors (Angstrom).")] = None,
+    sigma_energy: Annotated[
+        float | None, typer.Option("--sigma-energy", help="Expected error of the energies (eV per atom).")
+    ] = None,
+    e0: Annotated[
+        str | None, typer.Option("--e0", help="auto, isolated, lstsq, average, none, a number, or Si=-0.8,O=-1.2.")
+    ] = None,
+    energy_key: EnergyKey = None,
+    keys: Keys = None,
+    units: UnitList = None,
+    n_train: Annotated[
+        int | None, typer.Option("--n-train", help="Train on so many random frames, test on the others.")
+    ] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option("--test-fraction", help="Keep this part of the frames for testing.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of every random choice.", show_default="0")] = None,
+    threads: Threads = None,
+    error_bars: Annotated[
+        bool | None, typer.Option("--error-bars/--no-error-bars", help="Keep what standard deviations need.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show data, effective configuration and size; do not fit.")
+    ] = False,
+    quiet: Quiet = False,
+):
+    """Fit a potential, test it, and write model, configuration, log, metrics and plots into a folder.
+
+    What is not given is chosen from the elements and the data, and shown.
+    """
+    from mercer.cli._fit import run_fit
+    from mercer.config import load_options, parse_assignment
+
+    overrides = []
+
+    def override(flag, path, value):
+        if value is not None:
+            overrides.append((flag, path, value))
+
+    override("TRAIN", ("train",), train or None)
+    override("--test", ("test",), test or None)
+    override("--output", ("output",), output)
+    override("--n-sparse", ("terms", None, "n_sparse"), n_sparse)
+    override("--r-cut", ("terms", None, "descriptor", "r_cut"), r_cut)
+    override("--sigma-energy", ("sigma", "energy"), sigma_energy)
+    override("--e0", ("e0",), _parse_e0(e0))
+    for flag, name, pairs in (("--key", "keys", keys), ("--units", "units", units)):
+        for label, value in _pairs(flag, pairs).items():
+            override(flag, (name, label), value)
+    override("--energy-key", ("keys", "energy"), energy_key)
+    override("--n-train", ("n_train",), n_train)
+    override("--test-fraction", ("test_fraction",), test_fraction)
+    override("--seed", ("seed",), seed)
+    override("--threads", ("threads",), threads)
+    override("--error-bars", ("error_bars",), error_bars)
+    for text in assignments or ():
+        overrides.append((f"--set {text}", *parse_assignment(text)))
+    run_fit(load_options(config, overrides), Session(quiet), dry_run)
+
+
+@app.command(no_args_is_help=True)
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model that mercer fit wrote.", show_default=False)],
+    files: Files,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Extended-XYZ file to write.", show_default=False)],
+    std: Annotated[
+        bool | None,
+        typer.Option("--std/--no-std", help="Standard deviations.", show_default="if the model has them"),
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Put before the names of the results.")] = "mercer_",
+    threads: Threads = None,
+    quiet: Quiet = False,
+):
+    """Predict energies of structures and atoms, with standard deviations, and write them as extended XYZ."""
+    from mercer.cli._use import run_predict
+
+    _use_threads(threads)
+    run_predict(model, files, output, Session(quiet), std=std, prefix=prefix)
+
+
+@app.command(no_args_is_help=True)
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model that mercer fit wrote.", show_default=False)],
+    files: Files,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and parity.png.")
+    ] = None,
+    energy_key: EnergyKey = None,
+    keys: Keys = None,
+    units: UnitList = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+):
+    """Compare predictions with the labels of files: MAE and RMSE per config_type."""
+    from mercer.cli._use import run_evaluate
+    from mercer.config import load_options
+
+    _use_threads(threads)
+    overrides = [("--key", ("keys", k), v) for k, v in _pairs("--key", keys).items()]
+    overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
+    overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
+    run_evaluate(model, files, output, load_options(None, overrides), Session(quiet))
+
+
+@app.command(no_args_is_help=True)
+def info(
+    path: Annotated[str, typer.Argument(help="A model, or a file of structures.", show_default=False)],
+    energy_key: EnergyKey = None,
+    keys: Keys = None,
+    units: UnitList = None,
+):
+    """Say what is in a model, or in a file of structures."""
+    from mercer.cli._use import run_info
+    from mercer.config import load_options
+
+    overrides = [("--key", ("keys", k), v) for k, v in _pairs("--key", keys).items()]
+    overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
+    overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
+    run_info(path, load_options(None, overrides), Session())
+
+
+@app.command()
+def demo(
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the results.")] = "mercer-demo",
+    n_frames: Annotated[int, typer.Option("--n-frames", min=20, help="Structures to make.")] = 400,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+):
+    """A complete fit without any file: alloys labelled by a potential of ASE, errors, learning curve, plots."""
+    from mercer.cli._demo import run_demo
+
+    _use_threads(threads)
+    run_demo(output, n_frames, seed, Session(quiet))
+
+
+def _use_threads(threads):
+    import mercer
+
+    if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"--threads {threads}: expected a positive number")
+        mercer.set_num_threads(threads)
+
+
+def _pairs(flag, texts):
+    """{"a": "b"} of ["a=b"]."""
+    out = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise ConfigError(f"{flag} {text}: expected LABEL=VALUE, for example {flag} energy=...")
+        out[name] = value
+    return out
+
+
+def _parse_e0(text):
+    """The value of --e0: a method, a number, or energies of elements."""
+    if text is None or "=" not in text:
+        return text
+    out = {}
+    for part in text.split(","):
+        symbol, _, value = part.partition("=")
+        try:
+            out[symbol.strip()] = float(value)
+        except ValueError:
+            raise ConfigError(f"--e0 {text}: expected elements and energies in eV, as Si=-0.8,O=-1.2") from None
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+#: UsageError and its base, from typer's own copy of click or from click, whichever typer uses.
+_ClickException = typer.BadParameter.__mro__[2]
+
+
+def main(argv=None):
+    """Run the command line and return the exit status: one message for every mistake, no traceback but with --debug.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Default: what the process was started with.
+
+    Returns
+    -------
+    int
+        0; 1 for bad input; 2 for a wrong command line; 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = ["--debug"] * debug + [a for a in arguments if a != "--debug"]
+    with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no SIGTERM
+        signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _show_warning
+    try:
+        status = app(args=arguments, prog_name="mercer", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written, earlier results are as they were", 130, debug)
+    except typer.Abort:
+        return _fail("aborted", 130, debug)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except _ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "mercer"
+        return _fail(f"{error.format_message()} (see: {command} --help)", 2, debug)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # nobody reads any more: end quietly
+        return 1
+    except MercerError as error:
+        return _fail(str(error), 1, debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1, debug)
+    except MemoryError as error:
+        return _fail(f"out of memory ({error}); fewer sparse points or a smaller descriptor need less", 1, debug)
+    except ValueError as error:
+        return _fail(f"{error}", 1, debug)
+    except Exception as error:
+        text = f"this should not happen ({type(error).__name__}: {error}); please report it with the output of --debug"
+        return _fail(text, 1, debug)
+
+
+def _fail(message, status, debug):
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _terminate(signum, frame):
+    raise KeyboardInterrupt
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,91 @@
+"""``mercer demo``: a complete fit on structures that it makes itself."""
+
+import time
+from pathlib import Path
+
+from mercer import report
+from mercer.cli._data import read_data
+from mercer.cli._fit import MODEL, PARITY, build_potential, compare_data, run_fit
+from mercer.cli._output import output_file, output_folder
+from mercer.cli._session import seconds
+from mercer.config import load_options
+from mercer.demo import make_frames
+
+TRAIN, TEST, CURVE = "train.extxyz", "test.extxyz", "learning_curve.png"
+
+#: Settings of the demo that differ from what `mercer fit` would choose: a smaller descriptor, to be quick.
+SETTINGS = {"n_max": 6, "l_max": 4}
+
+
+def run_demo(output, n_frames, seed, session):
+    """Make structures, fit, test, and draw the learning curve, all into the folder `output`."""
+    import ase.io
+
+    start = time.perf_counter()
+    output = Path(output)
+    session.say("Copper-gold alloys, labelled by effective-medium theory (ase.calculators.emt)")
+    with output_folder(output) as folder:
+        with session.stage("make structures"):
+            frames = make_frames(n_frames, seed, progress=lambda done, total: session.progress("frames", done, total))
+            n_test = n_frames // 5
+            ase.io.write(folder / TRAIN, frames[: len(frames) - n_test], format="extxyz")
+            ase.io.write(folder / TEST, frames[len(frames) - n_test :], format="extxyz")
+    settings = [("demo", ("terms", 0, "descriptor", name), value) for name, value in SETTINGS.items()]
+    settings += [
+        ("demo", ("train",), [str(output / TRAIN)]),
+        ("demo", ("test",), [str(output / TEST)]),
+        ("demo", ("output",), str(output / "fit")),
+        ("--seed", ("seed",), seed),
+    ]
+    run_fit(load_options(None, settings), session)
+    session.say("\nlearning curve")
+    sizes, errors = learning_curve(output / "fit" / "config.yaml", session)
+    for size, mae in zip(sizes, errors["MAE"], strict=True):
+        session.say(f"  {size:5d} training frames: test MAE {mae:.2f} meV/atom")
+    with output_file(output / CURVE) as file:
+        report.learning_curve_plot(file, sizes, errors, title="Cu-Au, effective-medium theory")
+    session.say(f"\ndone in {seconds(time.perf_counter() - start)}; look at")
+    session.say(f"  {output / 'fit' / PARITY}\n  {output / CURVE}")
+    session.say("next commands to try:")
+    for line in next_commands(output):
+        session.say(f"  {line}")
+
+
+def next_commands(output):
+    """Commands that work on what the demo has written."""
+    model = output / "fit" / MODEL
+    return [
+        f"mercer fit {output / TRAIN} --test {output / TEST} -o {output / 'my-fit'} --n-sparse 500",
+        f"mercer predict {model} {output / TEST} -o {output / 'predicted.extxyz'}",
+        f"mercer evaluate {model} {output / TEST}",
+        f"mercer info {model}",
+    ]
+
+
+def learning_curve(config, session, n_sizes=4):
+    """Test errors (meV/atom) of fits with the settings in `config` to growing parts of the training frames.
+
+    Returns
+    -------
+    sizes : list of int
+    errors : dict
+        {"MAE": [...], "RMSE": [...]}
+    """
+    options = load_options(config)
+    train, test = read_data(options.train, options), read_data(options.test, options)
+    isolated, rest = [k for k, single in enumerate(train.isolated) if single], []
+    rest = [k for k in range(len(train)) if k not in set(isolated)]
+    sizes = [len(rest) // 2**k for k in reversed(range(n_sizes)) if len(rest) // 2**k >= 2]
+    errors = {"MAE": [], "RMSE": []}
+    with session.stage("fits to growing parts"):
+        for done, size in enumerate(sizes):
+            part = train.take([*isolated, *rest[:size]])
+            n_sparse = min(options.terms[0].n_sparse, int(sum(part.labels.n_atoms)) - len(isolated))
+            terms = [options.terms[0].model_copy(update={"n_sparse": n_sparse})]
+            potential = build_potential(options.model_copy(update={"terms": terms}))
+            potential.fit(part.frames, part.labels)
+            result = report.summary(compare_data(potential, test)["energy_per_atom"])
+            errors["MAE"].append(1000 * result["mae"])
+            errors["RMSE"].append(1000 * result["rmse"])
+            session.progress("fits", done + 1, len(sizes))
+    return sizes, errors

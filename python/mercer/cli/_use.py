@@ -1,0 +1,130 @@
+"""``mercer predict``, ``evaluate`` and ``info``: what is done with a fitted model."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mercer import report
+from mercer.cli._data import read_data, read_structures
+from mercer.cli._fit import METRICS, PARITY, compare_data
+from mercer.cli._output import output_file, output_folder
+from mercer.errors import DataError
+
+
+def run_predict(model, files, output, session, std=None, prefix="mercer_"):
+    """Write predictions for the structures of `files` into the extended-XYZ file `output`."""
+    import mercer
+
+    with output_file(output) as temporary:
+        potential = mercer.load(model)
+        if std is None:
+            std = potential.covariance_ is not None
+        with session.stage("read structures"):
+            frames = read_structures(files)
+        with session.stage("predict"):
+            predicted = potential.predict(frames, std=std, progress=session.progress)
+        start = 0
+        for k, atoms in enumerate(frames):
+            stop = start + len(atoms)
+            for name, values in predicted.items():
+                if len(values) == len(frames) and name.startswith("energy"):
+                    atoms.info[prefix + name] = float(values[k])
+                else:
+                    atoms.arrays[prefix + name] = np.array(values[start:stop])
+            start = stop
+        with session.stage("write"):
+            _write(temporary, frames)
+    names = ", ".join(prefix + name for name in predicted)
+    session.say(f"\n{len(frames)} structures with {names} (eV) are in {output}")
+
+
+def _write(path, frames):
+    import ase.io
+
+    ase.io.write(path, frames, format="extxyz")
+
+
+def run_evaluate(model, files, output, options, session):
+    """Show the errors of a model on labelled structures; write them into the folder `output` if it is given."""
+    import mercer
+
+    potential = mercer.load(model)
+    if output is None:
+        return _evaluate(potential, files, options, session, None)
+    with output_folder(output) as folder:
+        result = _evaluate(potential, files, options, session, folder)
+    session.say(f"{METRICS} and {PARITY} are in {output}/")
+    return result
+
+
+def _evaluate(potential, files, options, session, folder):
+    with session.stage("read structures"):
+        data = read_data(files, options)
+    for line in data.describe():
+        session.say(f"  {line}")
+    with session.stage("predict"):
+        std = potential.covariance_ is not None
+        parts = compare_data(potential, data, std=std, progress=session.progress)
+    if not parts:
+        raise DataError(f"{', '.join(files)}: no frame with an energy besides isolated atoms")
+    comparisons = {"test": parts}
+    session.say("")
+    session.say(report.error_table(comparisons))
+    if std:
+        session.say(report.describe_std(parts["energy_per_atom"]))
+    if folder is not None:
+        report.write_metrics(folder / METRICS, {"errors": report.metrics(comparisons)})
+        report.parity_plot(folder / PARITY, comparisons)
+    return report.metrics(comparisons)
+
+
+def run_info(path, options, session):
+    """Describe a model file or a file of structures."""
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file")
+    if is_model(path):
+        return _model_info(path, session)
+    data = read_data([path], options, required=False)
+    frames = data.frames
+    for line in data.describe():
+        session.say(line)
+    from mercer.defaults import nearest_distances
+
+    nearest = nearest_distances(frames)
+    finite = nearest[np.isfinite(nearest)]
+    if len(finite):
+        session.say(
+            f"nearest distances {finite.min():.3f} to {finite.max():.3f} Angstrom, median {np.median(finite):.3f}"
+        )
+    periodic = sorted({"".join("TF"[not p] for p in atoms.pbc) for atoms in frames})
+    session.say(f"periodic: {', '.join(periodic)}; {min(map(len, frames))} to {max(map(len, frames))} atoms per frame")
+
+
+def is_model(path):
+    """Whether a file starts like a safetensors file: the length of a JSON header, then the header."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return Path(path).suffix in (".mercer", ".safetensors") or start[8:9] == b"{"
+
+
+def _model_info(path, session):
+    import mercer
+
+    potential = mercer.load(path)
+    fitted = potential.fit_report_
+    size = Path(path).stat().st_size / 1e6
+    session.say(f"{path}: potential with {len(potential.terms_)} term(s), {size:.1f} MB")
+    session.say(f"elements and E0: {', '.join(f'{s} {e:.6g} eV' for s, e in potential.e0_.items())}")
+    for t, term in enumerate(potential.terms_):
+        counts = fitted["n_sparse"][t] if fitted else {}
+        session.say(f"term {t}: delta {term.term.delta:g} eV, {len(term)} sparse points {counts or ''}")
+        session.say(f"  {term.term.descriptor}")
+        session.say(f"  {term.term.kernel}")
+    if fitted:
+        session.say(f"fitted to {fitted['n_training_frames']} frames, {fitted['n_training_atoms']} atoms")
+        for kind, entry in fitted["residuals"].items():
+            session.say(
+                f"  residuals of {kind}: MAE {entry['mae']:.4g} eV, RMSE {entry['rmse']:.4g} eV, n {entry['n']}"
+            )
+    session.say("standard deviations: " + ("yes" if potential.covariance_ is not None else "not saved"))
+    session.say("units: eV, Angstrom")

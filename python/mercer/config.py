@@ -1,0 +1,449 @@
+"""The options of ``mercer fit``: one YAML file holds every one, ``--set a.b=c`` overrides any of them.
+
+An option left out (or ``null``, or ``auto``) is chosen from the elements and the data; :mod:`mercer.defaults` says how.
+"""
+
+import dataclasses
+import difflib
+import re
+import typing
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from mercer.errors import ConfigError
+
+
+class Options(BaseModel):
+    """Base of all sections: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class Keys(Options):
+    """Names of the labels; null: REF_energy and so on, else the results that ASE has read; "none" leaves a kind out."""
+
+    energy: str | None = None
+    energies: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    virial: str | None = None
+    config_type: str | None = None
+
+
+class Units(Options):
+    """Units of the labels in the files; everything is converted on reading to eV and Angstrom."""
+
+    energy: str = "eV"
+    energies: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    virial: str | None = None
+
+
+class Sigma(Options):
+    """Expected standard deviations of the labels (eV, eV/Angstrom); ``null`` chooses them from the data."""
+
+    energy: PositiveFloat | None = None
+    energies: PositiveFloat | None = None
+    forces: PositiveFloat | None = None
+    virial: PositiveFloat | None = None
+
+
+def _registered():
+    """{section: {type: class}} of the parts of a term, from the packages that define them."""
+    from mercer import descriptors, kernels
+
+    def table(package):
+        classes = (getattr(package, name) for name in getattr(package, "__all__", dir(package)))
+        return {_snake(c.__name__): c for c in classes if isinstance(c, type) and dataclasses.is_dataclass(c)}
+
+    return {"descriptor": table(descriptors), "kernel": table(kernels)}
+
+
+def _snake(name):
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+@cache
+def _model_of(section, kind):
+    """The options of a descriptor or kernel: the fields of its dataclass, all optional."""
+    cls = _registered()[section][kind]
+    hints = typing.get_type_hints(cls)
+    fields = {"type": (Literal[kind], kind)}
+    for field in dataclasses.fields(cls):
+        if field.init:
+            fields[field.name] = (_accept(hints.get(field.name, Any)) | None, _default(field))
+    return pydantic.create_model(cls.__name__, __base__=Options, **fields)
+
+
+def _accept(hint):
+    """Type hints that pydantic can check stay; the others are left to the class itself."""
+    try:
+        pydantic.TypeAdapter(hint)
+    except pydantic.PydanticSchemaGenerationError:
+        return Any
+    return hint
+
+
+def _default(field):
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _part(section, first):
+    """Validator of a descriptor or kernel section: ``type`` says which options it has."""
+
+    def validate(value):
+        if isinstance(value, Options):
+            return value
+        if isinstance(value, str):
+            value = {"type": value}
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a mapping with 'type', got {value!r}")
+        kind = value.get("type") or first
+        known = list(_registered()[section])
+        if kind not in known:
+            raise _Unknown(kind, known)
+        return _model_of(section, kind).model_validate({**value, "type": kind})
+
+    return validate
+
+
+class _Unknown(ValueError):
+    """A name that is not in a list, with the nearest one that is."""
+
+    def __init__(self, name, known):
+        super().__init__(f"unknown type {name!r}{_nearest(name, known)} (known: {', '.join(known)})")
+
+
+class TermOptions(Options):
+    """One term of the potential: a descriptor, a kernel, its scale and its sparse points."""
+
+    descriptor: Annotated[Any, pydantic.BeforeValidator(_part("descriptor", "soap"))] = Field(
+        default_factory=lambda: {"type": "soap"}, validate_default=True
+    )
+    kernel: Annotated[Any, pydantic.BeforeValidator(_part("kernel", "polynomial"))] = Field(
+        default_factory=lambda: {"type": "polynomial"}, validate_default=True
+    )
+    delta: PositiveFloat | None = None
+    n_sparse: PositiveInt | dict[str, PositiveInt] | None = None
+    selection: str = "cur"
+    match_species: bool = True
+
+
+class FitOptions(Options):
+    """Everything that ``mercer fit`` can be told."""
+
+    train: list[str] = []
+    test: list[str] = []
+    n_train: PositiveInt | None = None
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    keys: Keys = Keys()
+    units: Units = Units()
+    e0: float | dict[str, float] | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
+    sigma: Sigma = Sigma()
+    sigma_scaling: Literal["sqrt", "per_atom", "total"] = "sqrt"
+    config_type_sigma: dict[str, Sigma] = {}
+    terms: Annotated[list[TermOptions], Field(min_length=1)] = Field(
+        default_factory=lambda: [TermOptions()], validate_default=True
+    )
+    solver: Literal["whitened", "qr", "normal"] = "whitened"
+    max_selection: PositiveInt | None = None
+    seed: NonNegativeInt = 0
+    threads: PositiveInt | None = None
+    error_bars: bool = True
+    output: str = "mercer-fit"
+
+
+#: What the options mean, for the reference page and for the comments of a written configuration.
+HELP = {
+    "train": "training files (extended XYZ or anything ASE reads; wildcards allowed)",
+    "test": "test files",
+    "n_train": "without test files: train on this many frames, drawn by seed, and test on the others",
+    "test_fraction": "without test files: keep this fraction of the frames, drawn by seed, for testing",
+    "keys": "names of the labels; null = REF_energy and so on, else what ASE has read; none = leave it out",
+    "units": "units of the labels in the files; results are in eV and Angstrom",
+    "e0": "energies of free atoms: auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
+    "sigma": "expected standard deviation of the labels; null = from the data",
+    "sigma.energy": "eV per atom; see sigma_scaling",
+    "sigma.energies": "of energies of single atoms, eV",
+    "sigma.forces": "eV/Angstrom per component",
+    "sigma_scaling": "the energy sigma of a frame of n atoms: sqrt = sigma sqrt(n), per_atom = sigma n, total = sigma",
+    "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
+    "max_selection": "sparse points are chosen among at most so many environments; null = what fits into 512 MB",
+    "terms": "the potential is the sum of these terms",
+    "terms.descriptor.r_cut": "Angstrom",
+    "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",
+    "terms.delta": "standard deviation of an atom's energy in this term, eV",
+    "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}",
+    "terms.selection": "how the sparse points are chosen",
+    "terms.match_species": "only atoms of the same element are compared",
+    "solver": "whitened, qr or normal",
+    "seed": "of every random choice",
+    "threads": "null = all cores, or OMP_NUM_THREADS",
+    "error_bars": "keep what predicted standard deviations need (n_sparse^2 numbers) in the model file",
+    "output": "folder of the results",
+}
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def _lines(node, path=(), out=None):
+    """{path: line} of every key of a YAML document."""
+    out = {} if out is None else out
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            out[here] = key.start_mark.line + 1
+            _lines(value, here, out)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            out[(*path, i)] = value.start_mark.line + 1
+            _lines(value, (*path, i), out)
+    return out
+
+
+def _read_yaml(path):
+    """The raw dict of a YAML file and {path: "file:line"}."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    try:
+        raw = yaml.safe_load(text)
+        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected 'option: value' lines, got a {type(raw).__name__}")
+    return raw, {key: f"{path}:{line}" for key, line in lines.items()}
+
+
+def parse_assignment(text):
+    """``"a.0.b=value"`` -> (("a", 0, "b"), value), the value in YAML syntax."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set {text}: expected option=value, for example --set terms.0.descriptor.r_cut=5.0")
+    path = tuple(int(part) if part.isdigit() else part for part in name.strip().split("."))
+    try:
+        return path, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: the value is not valid YAML") from None
+
+
+def _assign(raw, path, value, text):
+    """raw[path] = value, making the sections on the way; lists grow by one entry at most."""
+    for part, following in zip(path, (*path[1:], None), strict=True):
+        if isinstance(part, int):
+            if not isinstance(raw, list):
+                raise ConfigError(f"{text}: {part} is an index, but the option before it is not a list")
+            if part > len(raw):
+                raise ConfigError(f"{text}: index {part}, but there are only {len(raw)} entries before it")
+            if part == len(raw):
+                raw.append(None)
+        elif not isinstance(raw, dict):
+            raise ConfigError(f"{text}: {part!r} is an option's name, but the option before it is not a section")
+        if following is None:
+            raw[part] = value
+            return
+        inner = raw[part] if isinstance(part, int) else raw.get(part)
+        if isinstance(inner, str) and part in ("descriptor", "kernel"):
+            inner = {"type": inner}
+        if inner is None:
+            inner = [] if isinstance(following, int) else {}
+        raw[part] = inner
+        raw = inner
+
+
+def load_options(path=None, assignments=()):
+    """Options from a YAML file and assignments on top of it.
+
+    Parameters
+    ----------
+    path : path, optional
+        A YAML file; None starts from the defaults.
+    assignments : sequence of (str, path, value)
+        What overrides the file, in order: where it came from (for messages), the path of the option, e.g.
+        ``("terms", 0, "n_sparse")``, and its value. ``None`` in the place of an index means every entry of the list.
+
+    Returns
+    -------
+    FitOptions
+
+    Raises
+    ------
+    ConfigError
+        For options that do not exist (with the nearest name) and values outside their range, with file and line.
+
+    Examples
+    --------
+    >>> from mercer.config import load_options
+    >>> load_options(assignments=[("--set", ("terms", 0, "n_sparse"), 500)]).terms[0].n_sparse
+    500
+    """
+    raw, origin = ({}, {}) if path is None else _read_yaml(path)
+    for source, place, value in assignments:
+        for full in _expand(raw, place):
+            _assign(raw, full, value, source)
+            for known in [key for key in origin if key[: len(full)] == full]:
+                del origin[known]
+            origin[full] = source
+    for name in ("train", "test"):
+        if isinstance(raw.get(name), str):
+            raw[name] = [raw[name]]
+    raw = _without_auto(raw)
+    try:
+        return FitOptions.model_validate(raw)
+    except pydantic.ValidationError as error:
+        raise ConfigError(_explain(error, raw, origin)) from None
+
+
+def _expand(raw, place):
+    """Paths with every None replaced by the indices of the list there (0 where there is none yet)."""
+    if None not in place:
+        return [place]
+    at = place.index(None)
+    inner = raw
+    for part in place[:at]:
+        inner = (inner or {}).get(part)
+    return [(*place[:at], i, *place[at + 1 :]) for i in range(max(1, len(inner or ())))]
+
+
+def _without_auto(value, path=()):
+    """``auto`` (but for e0) and ``null`` both mean: chosen from the data, or the default."""
+    if isinstance(value, dict):
+        inner = {k: _without_auto(v, (*path, k)) for k, v in value.items()}
+        return {k: v for k, v in inner.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_auto(v, (*path, i)) or ({} if v is None else v) for i, v in enumerate(value)]
+    return None if value == "auto" and path != ("e0",) else value
+
+
+# ---------------------------------------------------------------------------------------------- messages
+
+
+def _nearest(name, known):
+    match = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.55)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _dotted(path):
+    return ".".join(str(part) for part in path)
+
+
+def _fields_at(path, raw):
+    """Names of the options of the section at `path`."""
+    if path and path[-1] in ("descriptor", "kernel"):
+        inner = raw
+        for part in path:
+            inner = inner[part]
+        kind = inner.get("type", "soap" if path[-1] == "descriptor" else "polynomial")
+        return list(_model_of(path[-1], kind).model_fields)
+    sections = {"keys": Keys, "units": Units, "sigma": Sigma, "config_type_sigma": Sigma, "terms": TermOptions}
+    return list(sections[path[0]].model_fields if path else FitOptions.model_fields)
+
+
+def all_options():
+    """Dotted names of every option, the parts of terms by their first type."""
+    names = [n for n in FitOptions.model_fields if n != "terms"]
+    names += [f"{s}.{n}" for s, m in (("keys", Keys), ("units", Units), ("sigma", Sigma)) for n in m.model_fields]
+    names += [f"terms.0.{n}" for n in TermOptions.model_fields]
+    for section, table in _registered().items():
+        for kind in table:
+            names += [f"terms.0.{section}.{n}" for n in _model_of(section, kind).model_fields]
+    return list(dict.fromkeys(names))
+
+
+#: What is said of options of several types, where pydantic would speak of each type.
+_EXPECTED = {
+    "e0": "must be auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
+    "n_sparse": "must be a positive whole number, or a mapping {element: number}",
+}
+
+
+def _in_file(loc, raw):
+    """The path of an option from pydantic's, which also names the members of unions."""
+    path = []
+    for part in loc:
+        if (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int)):
+            raw = raw[part]
+            path.append(part)
+    return tuple(path)
+
+
+def _explain(error, raw, origin):
+    """One message for the first error of a validation: where it was given, which option, what was expected."""
+    first = error.errors()[0]
+    path = _in_file(first["loc"], raw)
+    where = next((origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin), None)
+    where = where or next((source for place, source in origin.items() if place[: len(path)] == path), None)
+    head = f"{where}: " if where else ""
+    if first["type"] == "extra_forbidden":
+        name = str(path[-1])
+        known = _fields_at(path[:-1], raw)
+        hint = _nearest(name, known)
+        if not hint:
+            elsewhere = [full for full in all_options() if full.rsplit(".", 1)[-1] == name]
+            hint = f"; did you mean {elsewhere[0]!r}?" if elsewhere else ""
+        return f"{head}unknown option {_dotted(path)!r}{hint}" + ("" if hint else f" (known: {', '.join(known)})")
+    message = first["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("List should", "must")
+    message = next((text for name, text in _EXPECTED.items() if name in path), message)
+    value = first.get("input")
+    got = f", got {value!r}" if not isinstance(value, (dict, list)) and repr(value) not in message else ""
+    return f"{head}{_dotted(path)}: {message}{got}"
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def dump_options(options, notes=None, header=()):
+    """YAML text of `options`, that gives the same options when read.
+
+    Parameters
+    ----------
+    options : FitOptions
+    notes : dict, optional
+        {dotted path: where the value came from}, written as comments.
+    header : sequence of str
+        Comment lines at the top.
+
+    Returns
+    -------
+    str
+    """
+    lines = [f"# {line}" for line in header]
+    _emit(options.model_dump(mode="json"), (), notes or {}, lines, "")
+    return "\n".join(lines) + "\n"
+
+
+def _emit(section, path, notes, lines, indent):
+    """Lines of a mapping, nested ones indented, lists of mappings with a dash each."""
+    for key, value in section.items():
+        here = (*path, key)
+        note = notes.get(_dotted(here)) or HELP.get(_dotted(p for p in here if not isinstance(p, int)))
+        comment = f"  # {note}" if note else ""
+        if isinstance(value, dict) and value:
+            lines.append(f"{indent}{key}:{comment}")
+            _emit(value, here, notes, lines, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines.append(f"{indent}{key}:{comment}")
+            for i, entry in enumerate(value):
+                start = len(lines)
+                _emit(entry, (*here, i), notes, lines, indent + "    ")
+                lines[start] = f"{indent}  - {lines[start].lstrip()}"
+        else:
+            text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+            lines.append(f"{indent}{key}: {text}{comment}")
