@@ -387,7 +387,7 @@ def _in_file(loc, raw):
 def _explain(error, raw, origin):
     """One message for the first error of a validation: where it was given, which option, what was expected."""
     first = error.errors()[0]
-    path = _in_file(first["loc"], raw)
+    path = _in_file(first["loc"], raw) or first["loc"]
     where = next((origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin), None)
     where = where or next((source for place, source in origin.items() if place[: len(path)] == path), None)
     head = f"{where}: " if where else ""

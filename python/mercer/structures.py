@@ -33,6 +33,7 @@ __all__ = [
     "species_of",
     "symbols",
     "to_batch",
+    "write_frames",
 ]
 
 
@@ -279,6 +280,26 @@ def read_frames(path, index=":"):
         raise DataError(f"{path}: no frame {index!r}, the file holds {len(frames)} frames") from None
     to_batch(frames)
     return frames
+
+
+def write_frames(path, frames):
+    """Write structures with all their entries as extended XYZ, whatever the name of the file.
+
+    Parameters
+    ----------
+    path : str or Path
+    frames : ase.Atoms or list of ase.Atoms
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ase.build import bulk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_frames(f"{folder}/si.extxyz", bulk("Si"))
+    ...     len(read_frames(f"{folder}/si.extxyz"))
+    1
+    """
+    ase.io.write(path, list(as_frames(frames)), format="extxyz")
 
 
 @dataclass(frozen=True)

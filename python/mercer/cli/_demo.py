@@ -10,6 +10,7 @@ from mercer.cli._output import output_file, output_folder
 from mercer.cli._session import seconds
 from mercer.config import load_options
 from mercer.demo import make_frames
+from mercer.structures import write_frames
 
 TRAIN, TEST, CURVE = "train.extxyz", "test.extxyz", "learning_curve.png"
 
@@ -19,8 +20,6 @@ SETTINGS = {"n_max": 6, "l_max": 4}
 
 def run_demo(output, n_frames, seed, session):
     """Make structures, fit, test, and draw the learning curve, all into the folder `output`."""
-    import ase.io
-
     start = time.perf_counter()
     output = Path(output)
     session.say("Copper-gold alloys, labelled by effective-medium theory (ase.calculators.emt)")
@@ -28,8 +27,8 @@ def run_demo(output, n_frames, seed, session):
         with session.stage("make structures"):
             frames = make_frames(n_frames, seed, progress=lambda done, total: session.progress("frames", done, total))
             n_test = n_frames // 5
-            ase.io.write(folder / TRAIN, frames[: len(frames) - n_test], format="extxyz")
-            ase.io.write(folder / TEST, frames[len(frames) - n_test :], format="extxyz")
+            write_frames(folder / TRAIN, frames[: len(frames) - n_test])
+            write_frames(folder / TEST, frames[len(frames) - n_test :])
     settings = [("demo", ("terms", 0, "descriptor", name), value) for name, value in SETTINGS.items()]
     settings += [
         ("demo", ("train",), [str(output / TRAIN)]),

@@ -9,6 +9,7 @@ from mercer.cli._data import read_data, read_structures
 from mercer.cli._fit import METRICS, PARITY, compare_data
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
+from mercer.structures import write_frames
 
 
 def run_predict(model, files, output, session, std=None, prefix="mercer_"):
@@ -33,15 +34,9 @@ def run_predict(model, files, output, session, std=None, prefix="mercer_"):
                     atoms.arrays[prefix + name] = np.array(values[start:stop])
             start = stop
         with session.stage("write"):
-            _write(temporary, frames)
+            write_frames(temporary, frames)
     names = ", ".join(prefix + name for name in predicted)
     session.say(f"\n{len(frames)} structures with {names} (eV) are in {output}")
-
-
-def _write(path, frames):
-    import ase.io
-
-    ase.io.write(path, frames, format="extxyz")
 
 
 def run_evaluate(model, files, output, options, session):
