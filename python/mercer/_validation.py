@@ -68,7 +68,7 @@ def check_finite(array, name):
         if len(bad):
             where = ", ".join(str(i) for i in bad[0])
             raise DataError(
-                f"{name}[{where}] is {array[tuple(bad[0])]} ({len(bad)} of {array.size} values are not finite). "
+                f"{name}[{where}] is {array[tuple(bad[0])]} ({len(bad)} of {array.size} values are NaN or inf). "
                 "Remove or repair these rows."
             )
     return array

@@ -1,0 +1,157 @@
+"""What the estimators share: checks of the input in scikit-learn's way, and the kernel of two sets of rows."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import validation
+from sklearn.utils.validation import check_is_fitted
+
+from mercer._validation import check_finite, check_out
+from mercer.errors import ConfigError, DataError
+from mercer.kernels import Gaussian
+
+#: Rows of a kernel block are chosen so that it takes about this much.
+BLOCK_BYTES = 64 * 2**20
+
+
+def _validate(estimator, X, y, **options):
+    """sklearn's validate_data without its test for finite values; the name of that option changed in version 1.6."""
+    y = {} if y is None else {"y": y}
+    if hasattr(validation, "validate_data"):
+        return validation.validate_data(estimator, X, ensure_all_finite=False, **y, **options)
+    return estimator._validate_data(X, force_all_finite=False, **y, **options)
+
+
+def block_rows(n_columns):
+    """Rows of a float64 block with `n_columns` that fits `BLOCK_BYTES`; at least 256."""
+    return max(256, BLOCK_BYTES // (8 * max(1, n_columns)))
+
+
+def row_blocks(n_rows, n_columns):
+    """Slices that cover `n_rows` rows in blocks of `block_rows`."""
+    step = block_rows(n_columns)
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+class KernelRegressor(RegressorMixin, BaseEstimator):
+    """Base of KRR, GPR and SparseGPR."""
+
+    @property
+    def _precomputed(self):
+        return isinstance(self.kernel, str) and self.kernel == "precomputed"
+
+    def _training_data(self, X, y, groups):
+        if y is None:
+            raise DataError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
+        X, y = _validate(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+        if self._precomputed and X.shape[0] != X.shape[1]:
+            raise DataError(f"X has shape {X.shape}; a precomputed kernel for fit must be a square matrix.")
+        y = np.asarray(y, dtype=np.float64)
+        return check_finite(X, "X"), check_finite(y, "y"), check_groups(groups, len(X))
+
+    def _test_data(self, X, groups):
+        check_is_fitted(self)
+        X = _validate(self, X, None, dtype=np.float64, order="C", reset=False)
+        return check_finite(X, "X"), check_groups(groups, len(X))
+
+    def _function(self):
+        """The kernel as a callable with ``diag``."""
+        kernel = Gaussian() if self.kernel is None else self.kernel
+        if not (callable(kernel) and hasattr(kernel, "diag")):
+            raise ConfigError(
+                f"kernel={kernel!r} is not a kernel; use one of mercer.kernels, such as Polynomial(zeta=4)."
+            )
+        return kernel
+
+    def _gram(self, X, Y, x_groups, y_groups, out=None):
+        """Kernel of rows X with the training rows or sparse points Y."""
+        if self._precomputed:
+            return X
+        if (x_groups is None) != (y_groups is None):
+            raise DataError("groups must be given to both fit and predict, or to neither.")
+        if x_groups is None:
+            return self._function()(X, None if Y is X else Y, out=out)
+        x_codes, y_codes = group_codes(x_groups, y_groups)
+        if Y is X:
+            return self._function()(X, out=out, x_groups=x_codes)
+        return self._function()(X, Y, out=out, x_groups=x_codes, y_groups=y_codes)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self._precomputed
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _more_tags(self):  # scikit-learn before 1.6
+        return {"pairwise": self._precomputed, "multioutput": True}
+
+
+class DenseRegressor(KernelRegressor):
+    """A model with a weight per training row; `_factorise` says what is added to the kernel matrix."""
+
+    def fit(self, X, y=None, groups=None):
+        """Fit the weights.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_targets)
+        groups : array_like of shape (n_samples,), optional
+            The kernel of rows of different groups (species) is zero.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            For data that cannot be used; and if the matrix is not positive definite, with the option to raise.
+        """
+        X, y, groups = self._training_data(X, y, groups)
+        K = self._gram(X, X, groups, groups)
+        self.system_ = self._factorise(K)
+        self.dual_coef_ = self.system_.solve(y)
+        self.X_fit_ = None if self._precomputed else X
+        self.y_fit_ = y
+        self.groups_fit_ = groups
+        return self
+
+    def _mean(self, X, groups, out):
+        out = check_out(out, (len(X), *self.dual_coef_.shape[1:]))
+        for rows in row_blocks(len(X), len(self.dual_coef_)):
+            np.matmul(self._test_gram(X, groups, rows), self.dual_coef_, out=out[rows])
+        return out
+
+    def _test_gram(self, X, groups, rows):
+        return self._gram(X[rows], self.X_fit_, None if groups is None else groups[rows], self.groups_fit_)
+
+    def leave_one_out(self, groups=None):
+        """Residuals y - f of models trained without each row, or each group of rows, in closed form.
+
+        Parameters
+        ----------
+        groups : array_like of shape (n_samples,), optional
+            Folds: rows with equal entries are left out together. Default: each row alone.
+
+        Returns
+        -------
+        ndarray like `y`
+        """
+        check_is_fitted(self)
+        return self.system_.leave_out(self.y_fit_, check_groups(groups, len(self.y_fit_)))
+
+
+def check_groups(groups, n_rows):
+    """Groups as an array of shape (n_rows,), or None."""
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != (n_rows,):
+        raise DataError(f"groups has shape {groups.shape}; expected ({n_rows},), one per row of X.")
+    return groups
+
+
+def group_codes(x_groups, y_groups):
+    """Integer codes, equal where the groups of two sets of rows are equal."""
+    codes = np.unique(np.concatenate([x_groups, y_groups]), return_inverse=True)[1].astype(np.int32)
+    return codes[: len(x_groups)], codes[len(x_groups) :]

@@ -1,0 +1,327 @@
+"""Choice of sparse points: which rows of a feature matrix represent the others.
+
+Every method returns distinct rows, is reproducible by its seed, and breaks ties towards the lowest index.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import randomized_svd
+
+from mercer._validation import check_choice, check_count, check_features
+from mercer.errors import ConfigError, DataError
+
+#: Rows of X per block: 64 MB of temporaries at most.
+_BLOCK_BYTES = 64 * 2**20
+#: Candidates that are compared exactly between two passes over all rows.
+_CANDIDATES = 512
+#: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
+PIVOT_TOL = 1e-10
+
+
+def _blocks(n_rows, row_bytes):
+    step = max(1, int(_BLOCK_BYTES // max(1, row_bytes)))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def distinct_rows(X):
+    """Indices of the first occurrence of every distinct row, in rising order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distinct_rows(np.array([[1.0], [2.0], [1.0]]))
+    array([0, 1])
+    """
+    factors = np.random.default_rng(0).integers(1, 2**63, X.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.empty(len(X), dtype=np.uint64)
+    for rows in _blocks(len(X), 3 * X.shape[1] * 8):
+        bits = np.ascontiguousarray(X[rows] + 0.0).view(np.uint64)  # + 0.0 turns -0 into 0
+        bits ^= bits >> np.uint64(32)
+        bits *= factors
+        bits ^= bits >> np.uint64(29)
+        hashes[rows] = bits.sum(axis=1, dtype=np.uint64)
+    first, group = np.unique(hashes, return_index=True, return_inverse=True)[1:]
+    keep = np.zeros(len(X), dtype=bool)
+    keep[first] = True
+    for row in np.flatnonzero(~keep):  # equal hashes of different rows are kept
+        keep[row] = not np.array_equal(X[row], X[first[group[row]]])
+    return np.flatnonzero(keep)
+
+
+def split_count(n, sizes):
+    """Split `n` among groups in proportion to `sizes`, at least 1 and at most the size each.
+
+    Examples
+    --------
+    >>> split_count(10, [900, 90, 10])
+    [8, 1, 1]
+    """
+    sizes = np.asarray(sizes)
+    quota = n * sizes / sizes.sum()
+    share = np.clip(np.floor(quota).astype(int), 1, sizes)
+    while share.sum() > n:
+        share[np.argmax(np.where(share > 1, share - quota, -np.inf))] -= 1
+    while share.sum() < n:
+        share[np.argmax(np.where(share < sizes, quota - share, -np.inf))] += 1
+    return share.tolist()
+
+
+def _random(X, n, rng, kernel):
+    """The first n rows of a seeded permutation."""
+    return rng.permutation(len(X))[:n]
+
+
+def _lazy_greedy(score, n, candidates_of, flush, stop=-np.inf):
+    """Repeat: take the row of the largest score, update all scores; for scores that never rise.
+
+    Scores of the best few hundred candidates are kept exact, all others are upper bounds. As long as the best
+    candidate beats every bound it is the true maximum, so that the pass over all rows (`flush`) is done for many picks
+    at once, as a matrix product. The picks are those of the plain algorithm.
+    """
+    picks = []
+    while len(picks) < n:
+        n_candidates = min(_CANDIDATES, len(score))
+        best = int(np.argmax(score))
+        candidates = np.argpartition(-score, n_candidates - 1)[:n_candidates]
+        candidates = np.union1d(candidates, [best])
+        bound = np.delete(score, candidates).max() if len(candidates) < len(score) else -np.inf
+        batch = candidates_of(candidates, score[candidates])
+        fresh = []
+        while len(picks) + len(fresh) < n:
+            j = int(np.argmax(batch.score))
+            value = batch.score[j]
+            if value <= stop or value == -np.inf or (fresh and not value > bound):
+                break
+            batch.pick(j)
+            batch.score[j] = -np.inf
+            fresh.append(int(candidates[j]))
+        if not fresh:
+            break
+        picks += fresh
+        if len(picks) < n:
+            flush(fresh, score)
+            score[fresh] = -np.inf
+    return np.array(picks, dtype=np.int64)
+
+
+class _Distances:
+    """Squared distances to the nearest pick, among candidates."""
+
+    def __init__(self, rows, score):
+        self.rows, self.score = rows, score
+
+    def pick(self, j):
+        difference = self.rows - self.rows[j]
+        np.minimum(self.score, np.einsum("cd,cd->c", difference, difference), out=self.score)
+
+
+def _fps(X, n, rng, kernel):
+    """Farthest point sampling in feature space; starts with the row farthest from the mean.
+
+    D. J. Rosenkrantz et al., SIAM J. Comput. 6, 563 (1977).
+    """
+    # distances do not depend on the origin; differences from the mean lose fewer digits
+    centre = X.mean(axis=0)
+    norms = np.empty(len(X))
+    blocks = _blocks(len(X), X.shape[1] * 8)
+    for rows in blocks:
+        difference = X[rows] - centre
+        norms[rows] = np.einsum("nd,nd->n", difference, difference)
+    start = int(np.argmax(norms))
+    score = np.full(len(X), np.inf)
+
+    def flush(fresh, score):
+        chosen = X[fresh] - centre
+        shift = chosen @ centre
+        step = _blocks(len(X), len(fresh) * 8)
+        for rows in step:
+            product = X[rows] @ chosen.T
+            product -= shift
+            product *= -2.0
+            product += norms[fresh]
+            nearest = product.min(axis=1)
+            nearest += norms[rows]
+            np.minimum(score[rows], np.maximum(nearest, 0.0), out=score[rows])
+
+    if n == 1:
+        return np.array([start])
+    flush([start], score)
+    score[start] = -np.inf
+    rest = _lazy_greedy(score, n - 1, lambda rows, bound: _Distances(X[rows], bound), flush)
+    return np.concatenate([[start], rest])
+
+
+class _Schur:
+    """Conditional variances among candidates."""
+
+    def __init__(self, schur, score):
+        self.schur, self.score = schur, score
+
+    def pick(self, j):
+        column = self.schur[:, j] / np.sqrt(self.schur[j, j])
+        self.schur -= np.outer(column, column)
+        self.score -= column**2
+
+
+def _pivoted_cholesky(X, n, rng, kernel):
+    """Largest conditional variance k(x, x) - k(x, S) K_SS^-1 k(S, x), until it falls below `PIVOT_TOL`.
+
+    S. Fine and K. Scheinberg, J. Mach. Learn. Res. 2, 243 (2001).
+    """
+    if kernel is None:
+        raise ConfigError(
+            "selection='pivoted_cholesky' needs the kernel: select(X, n, 'pivoted_cholesky', kernel=...)."
+        )
+    score = np.array(kernel.diag(X), dtype=np.float64)
+    stop = PIVOT_TOL * float(score.max())
+    factor = np.empty((len(X), n))
+    done = 0
+
+    def candidates_of(rows, bound):
+        known = factor[rows, :done]
+        schur = kernel(X[rows]) - known @ known.T
+        return _Schur(schur, bound)
+
+    def flush(fresh, score):
+        nonlocal done
+        new = slice(done, done + len(fresh))
+        known = factor[fresh, :done]
+        inner = np.linalg.cholesky(kernel(X[fresh]) - known @ known.T)
+        inverse = np.linalg.inv(inner).T
+        for rows in _blocks(len(X), len(fresh) * 8):
+            block = kernel(X[rows], X[fresh])
+            block -= factor[rows, :done] @ known.T
+            factor[rows, new] = block @ inverse
+            score[rows] -= np.einsum("nf,nf->n", factor[rows, new], factor[rows, new])
+        done = new.stop
+
+    picks = _lazy_greedy(score, n, candidates_of, flush, stop=stop)
+    if len(picks) < n:
+        warnings.warn(
+            f"selection='pivoted_cholesky' stopped at {len(picks)} of {n} points: all others depend on them to a "
+            f"relative variance of {PIVOT_TOL:.0e}.",
+            stacklevel=2,
+        )
+    return picks
+
+
+def leverage_scores(X, n_components=None, *, random_state=0):
+    """Leverage of each row in the leading singular vectors, sum_k u_ik^2; shape (n_rows,).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    n_components : int, optional
+        Default: half of the singular values that exceed 1e-7 times the largest, at most 512.
+    random_state : int
+        Seed of the randomised decomposition, used when both sides of X exceed 2048.
+
+    References
+    ----------
+    M. W. Mahoney and P. Drineas, Proc. Natl. Acad. Sci. 106, 697 (2009).
+    """
+    if min(X.shape) > 2048:
+        k = min(512, *X.shape)
+        u, s, _ = randomized_svd(X, k, n_iter=2, random_state=random_state)
+    elif X.shape[1] <= len(X):
+        values, vectors = np.linalg.eigh(X.T @ X)
+        s, vectors = np.sqrt(np.maximum(values[::-1], 0.0)), vectors[:, ::-1]
+        u = None
+    else:
+        values, u = np.linalg.eigh(X @ X.T)
+        s, u = np.sqrt(np.maximum(values[::-1], 0.0)), u[:, ::-1]
+    rank = int(np.count_nonzero(s > 1e-7 * s[0]))
+    k = max(1, min(rank, n_components if n_components is not None else min(512, (rank + 1) // 2)))
+    if u is not None:
+        return np.einsum("nk,nk->n", u[:, :k], u[:, :k])
+    scores = np.empty(len(X))
+    projector = vectors[:, :k] / np.where(s[:k] > 0, s[:k], 1.0)
+    for rows in _blocks(len(X), k * 8):
+        left = X[rows] @ projector
+        scores[rows] = np.einsum("nk,nk->n", left, left)
+    return scores
+
+
+def _cur(X, n, rng, kernel):
+    """Seeded sampling by leverage scores, without replacement: n rows whatever the rank of the features.
+
+    The n largest of log(score) + Gumbel noise: P. S. Efraimidis and P. G. Spirakis, Inf. Process. Lett. 97, 181 (2006).
+    """
+    scores = leverage_scores(X, random_state=rng.randint(2**31 - 1))
+    keys = np.log(np.maximum(scores, 1e-300)) + rng.gumbel(size=len(X))
+    return np.argsort(-keys, kind="stable")[:n]
+
+
+#: Methods by name: function(X, n, rng, kernel) -> indices, for distinct rows X.
+SELECTIONS = {"random": _random, "fps": _fps, "cur": _cur, "pivoted_cholesky": _pivoted_cholesky}
+
+
+def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
+    """Choose `n` distinct rows of `X` as sparse points.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Features of the environments.
+    n : int
+        Number of points. With groups it is split in proportion to their numbers of distinct rows, at least one each.
+    method : {"random", "fps", "cur", "pivoted_cholesky"}, default "cur"
+        "random": a seeded permutation. "fps": farthest point sampling in feature space. "cur": sampling in proportion
+        to leverage scores. "pivoted_cholesky": largest conditional variance of the kernel; may return fewer than `n`
+        points, with a warning, when the others depend on them.
+    groups : array_like of shape (n_rows,), optional
+        Species of the rows. Each group is treated by itself.
+    kernel : callable, optional
+        ``kernel(X, Y)`` and ``kernel.diag(X)``; needed by "pivoted_cholesky" only.
+    random_state : int, RandomState or None, default 0
+
+    Returns
+    -------
+    ndarray of int64
+        Rising; no two of these rows are equal within a group.
+
+    Raises
+    ------
+    ConfigError
+        If the method is unknown, or `n` exceeds the number of distinct rows or is below the number of groups.
+    DataError
+        If `X` or `groups` has the wrong shape or values that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> select(np.array([[0.0], [0.1], [5.0], [5.0]]), 2, "fps")
+    array([0, 2])
+    """
+    function = SELECTIONS[check_choice(method, SELECTIONS, "selection")]
+    n = check_count(n, "n_sparse")
+    X = check_features(X)
+    rng = check_random_state(random_state)
+    if groups is None:
+        members = [np.arange(len(X))]
+    else:
+        groups = np.asarray(groups)
+        if groups.shape != (len(X),):
+            raise DataError(f"groups has shape {groups.shape}; expected ({len(X)},), one per row of X.")
+        members = [np.flatnonzero(groups == label) for label in np.unique(groups)]
+    members = [rows[distinct_rows(_take(X, rows))] for rows in members]
+    n_distinct = sum(map(len, members))
+    if n > n_distinct:
+        raise ConfigError(
+            f"n_sparse={n} is larger than the data (n_samples={len(X)}, {n_distinct} of them distinct). "
+            f"Set n_sparse to at most {n_distinct}, or add data."
+        )
+    if n < len(members):
+        raise ConfigError(
+            f"n_sparse={n} is smaller than the number of groups (species), {len(members)}. "
+            f"Set n_sparse to at least {len(members)}."
+        )
+    shares = split_count(n, [len(rows) for rows in members])
+    chosen = [rows[function(_take(X, rows), share, rng, kernel)] for rows, share in zip(members, shares, strict=True)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _take(X, rows):
+    return X if len(rows) == len(X) else X[rows]
