@@ -23,9 +23,11 @@ from mercer._core import core
 from mercer.errors import ConfigError, DataError
 
 __all__ = [
+    "LABEL_KINDS",
     "Frames",
     "Labels",
     "as_frames",
+    "info_numbers",
     "naming_frames",
     "read_frames",
     "read_labels",
@@ -320,6 +322,9 @@ _KINDS = {
     "energies": _Kind(True, (), "REF_energies", ("energies",)),
 }
 
+#: Kinds of labels that frames may carry.
+LABEL_KINDS = tuple(_KINDS)
+
 _ENERGY_UNITS = {
     "eV": 1.0,
     "meV": 1e-3,
@@ -374,7 +379,8 @@ class Labels:
 
     def has(self, kind):
         """Which frames carry the label `kind` ("energy", "forces", "virial", "energies"), bool, shape (n_frames,)."""
-        present = np.isfinite(getattr(self, kind).reshape(len(getattr(self, kind)), -1)).all(axis=1)
+        values = getattr(self, kind)
+        present = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if not _KINDS[kind].per_atom:
             return present
         result = np.ones(self.n_frames, dtype=bool)
@@ -476,6 +482,33 @@ def read_labels(frames, keys=None, units=None, *, required=True):
     _merge_stress(frames, stress, arrays["virial"])
     config_type = np.array([str(atoms.info.get(type_key, "")) for atoms in frames], dtype=object)
     return Labels(n_atoms=n_atoms, config_type=config_type, found=found, **arrays)
+
+
+def info_numbers(frames, key):
+    """Numbers ``info[key]`` of frames; NaN where a frame has none: shape (n_frames,).
+
+    Raises
+    ------
+    DataError
+        If an entry is not one number, naming file and frame.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> info_numbers([Atoms("H", info={"energy_sigma": 0.1}), Atoms("H")], "energy_sigma").tolist()
+    [0.1, nan]
+    """
+    frames = as_frames(frames)
+    numbers = np.full(len(frames), np.nan)
+    for k, atoms in enumerate(frames):
+        if key in atoms.info:
+            try:
+                numbers[k] = float(atoms.info[key])
+            except (TypeError, ValueError):
+                raise DataError(f"{frames.where(k)}: {key} is {atoms.info[key]!r}, expected one number") from None
+            if np.isnan(numbers[k]):
+                raise DataError(f"{frames.where(k)}: {key} is NaN, expected a number")
+    return numbers
 
 
 def _result(atoms, name):

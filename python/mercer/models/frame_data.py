@@ -1,0 +1,149 @@
+"""Frames with their labels, as arrays over all of them: what a potential trains and predicts on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mercer.errors import DataError
+from mercer.neighbors import build_pairs
+from mercer.structures import Frames, Labels, as_frames, read_labels, species_numbers, symbols, to_batch
+
+
+def symbol(number):
+    """Chemical symbol of an atomic number."""
+    return symbols([number])[0]
+
+
+def by_number(mapping):
+    """{element: value} with elements by symbol or number -> {atomic number: value}."""
+    return {species_numbers([element])[0]: value for element, value in mapping.items()}
+
+
+def by_symbol(mapping):
+    """{element: value} with elements by symbol or number -> {symbol: value}."""
+    return {symbol(number): value for number, value in by_number(mapping).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class FrameData:
+    """Frames, and labels for training.
+
+    Attributes
+    ----------
+    frames : Frames
+    origin : (n_frames,) int array
+        Number of each frame in the list that was given.
+    numbers : (n_atoms,) int32 array
+    offsets : (n_frames + 1,) int64 array
+    labels : Labels or None
+    """
+
+    frames: Frames
+    origin: np.ndarray
+    numbers: np.ndarray
+    offsets: np.ndarray
+    labels: Labels | None = None
+
+    @classmethod
+    def read(cls, frames, labels=None):
+        """Of an Atoms or a list, checked; `labels` must be those of the same frames."""
+        frames = as_frames(frames)
+        batch = to_batch(frames)
+        numbers, offsets = np.array(batch.numbers), np.array(batch.offsets)
+        if labels is not None and not np.array_equal(labels.n_atoms, np.diff(offsets)):
+            raise DataError(
+                f"labels of {labels.n_frames} frames do not belong to these {len(frames)} frames; "
+                f"read them with mercer.structures.read_labels(frames)"
+            )
+        return cls(frames, np.arange(len(frames)), numbers, offsets, labels)
+
+    @classmethod
+    def read_labelled(cls, frames, labels=None):
+        """The same with labels, read by the usual keys where not given."""
+        frames = as_frames(frames)
+        return cls.read(frames, read_labels(frames) if labels is None else labels)
+
+    def __len__(self):
+        return len(self.frames)
+
+    @cached_property
+    def n_atoms(self):
+        """(n_frames,) int array."""
+        return np.diff(self.offsets)
+
+    def take(self, indices):
+        """The frames at `indices`."""
+        indices = np.asarray(indices, int)
+        n_atoms = self.n_atoms[indices]
+        offsets = np.concatenate([[0], np.cumsum(n_atoms)])
+        atoms = np.repeat(self.offsets[:-1][indices] - offsets[:-1], n_atoms) + np.arange(offsets[-1])
+        return FrameData(
+            self.frames.take(indices),
+            self.origin[indices],
+            self.numbers[atoms],
+            offsets,
+            None if self.labels is None else self.labels.take(indices),
+        )
+
+    def chunks(self, max_atoms):
+        """Yield `Chunk`s of consecutive frames, with at most `max_atoms` atoms each but at least one frame."""
+        start = 0
+        while start < len(self):
+            stop = int(np.searchsorted(self.offsets, self.offsets[start] + max_atoms, side="right")) - 1
+            stop = min(max(stop, start + 1), len(self))
+            atoms = slice(int(self.offsets[start]), int(self.offsets[stop]))
+            yield Chunk(
+                slice(start, stop),
+                atoms,
+                self.frames[start:stop],
+                self.numbers[atoms],
+                self.offsets[start : stop + 1] - atoms.start,
+            )
+            start = stop
+
+    def where(self, index):
+        """Name of a frame in messages."""
+        return self.frames.where(index)
+
+    def has(self, kind):
+        """Which frames have the label `kind`: (n_frames,) bool array."""
+        return self.labels.has(kind)
+
+    def require_species(self, known, what):
+        """Raise DataError for the first atom whose element is not among `known` (atomic numbers)."""
+        unknown = np.flatnonzero(~np.isin(self.numbers, known))
+        if len(unknown):
+            frame = int(np.searchsorted(self.offsets, unknown[0], side="right")) - 1
+            names = ", ".join(symbols(np.unique(self.numbers[unknown])))
+            raise DataError(
+                f"{self.where(frame)}, atom {unknown[0] - self.offsets[frame]}: {what} does not know the element "
+                f"{symbol(self.numbers[unknown[0]])}; it knows {', '.join(symbols(known))} (unknown in all frames: "
+                f"{names})"
+            )
+
+    def has_neighbours(self, cutoff):
+        """Which frames have any pair of atoms, images included, closer than `cutoff`: (n_frames,) bool array."""
+        pairs = np.asarray(build_pairs(self.frames, cutoff).offsets)
+        return pairs[self.offsets[1:]] > pairs[self.offsets[:-1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Consecutive frames: which (slices into frames and atoms of all), and their arrays."""
+
+    span: slice
+    atoms: slice
+    frames: Frames
+    numbers: np.ndarray
+    offsets: np.ndarray
+
+
+def plain(value):
+    """Mappings and NumPy numbers as JSON types."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,46 @@
+"""`mercer.load`: a model from a file, whatever kind of model the file holds."""
+
+from pathlib import Path
+
+from mercer.errors import ModelFileError
+from mercer.io import read_model
+from mercer.models.potential import Potential
+from mercer.models.potential_file import potential_from_file
+
+
+def load(path):
+    """Read a model.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `Potential.save` wrote; the content decides, not the name.
+
+    Returns
+    -------
+    Potential
+        Fitted; it predicts bit for bit what the saved one did.
+
+    Raises
+    ------
+    ModelFileError
+        For a missing, truncated or foreign file, one in a newer format, and one with parts that this version does not
+        know.
+    """
+    path = Path(path)
+    if _starts_with_xml(path):
+        raise ModelFileError(f"{path}: an XML file; potentials in QUIP's GAP format are not read by this version")
+    header, arrays, version = read_model(path)
+    if header.get("kind") != "potential":
+        raise ModelFileError(
+            f"{path}: holds a {header.get('kind')!r}, written by mercer {version}; expected a potential"
+        )
+    return potential_from_file(Potential, path, header, arrays, version)
+
+
+def _starts_with_xml(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(64).lstrip().startswith(b"<")
+    except OSError:
+        return False  # read_model says what is wrong

@@ -1,0 +1,545 @@
+"""Interatomic potentials: sums of sparse Gaussian processes on local environments, learnt from labels of frames."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from mercer import targets
+from mercer._validation import check_choice, check_count, check_out
+from mercer.errors import ConfigError, DataError, ModelFileError
+from mercer.io import write_model
+from mercer.linalg import SOLVERS, SparseSystem
+from mercer.models.frame_data import FrameData, by_number, symbol
+from mercer.models.potential_file import potential_to_file
+from mercer.models.row_kinds import ROW_KINDS, Targets, stack
+from mercer.models.sparse_points import choose_points
+from mercer.models.term import SparseTerm, Term
+from mercer.structures import LABEL_KINDS, info_numbers, read_labels
+
+_log = logging.getLogger("mercer")
+
+#: Features and kernel rows of one chunk of frames take about this much memory.
+_CHUNK_BYTES = 64 * 2**20
+#: Rows of K are kept for the statistics of residuals while they take less than this; else they are computed again.
+_ROWS_BYTES = 128 * 2**20
+
+
+class Potential(BaseEstimator):
+    """Sum of sparse Gaussian processes for local energies, learnt from total and local energies.
+
+    The energy of a frame is sum_i (E0(species of i) + sum_t f_t(x_i^t)), where f_t(x) = sum_m c_m delta_t^2 k_t(x, x_m)
+    is the sum over the sparse points of term t. All terms are solved at once, from the labels of all frames.
+
+    Parameters
+    ----------
+    terms : Term or list of Term
+    sigma : mapping, optional
+        Standard deviation of the labels: ``energy`` in eV per atom (see `sigma_scaling`), ``energies`` (local energies)
+        in eV, ``forces`` in eV/Angstrom per component, ``virial`` in eV per atom. A kind that is missing or None is not
+        trained on. Default: 0.001 eV per atom, 0.01 eV, 0.1 eV/Angstrom, 0.05 eV per atom.
+    sigma_scaling : {"sqrt", "per_atom", "total"}
+        The sigma of the energy of a frame of n atoms is sigma sqrt(n) (the rule of gap_fit; published GAP settings need
+        it), sigma n, or sigma.
+    e0 : {"auto", "isolated", "lstsq", "average", "none"}, mapping, float or None
+        Energies of free atoms, subtracted before the fit and added back. "auto": from isolated atoms, and by least
+        squares on the compositions for elements without one. "isolated": isolated atoms are demanded. "lstsq": least
+        squares only (minimum norm where compositions are not independent). "average": mean energy per atom. "none" or
+        None: zero. A number: the same for all. A mapping {"Si": -0.8}: given.
+    baseline : None
+        Reserved: an energy that is subtracted before the fit and added back.
+    config_type_sigma : mapping, optional
+        {config_type: {kind: sigma}} in place of `sigma` for these frames, scaled in the same way; None: not trained on.
+        A frame with `energy_sigma` (or `energies_sigma`) in its info uses that as it is, unscaled.
+    solver : {"whitened", "qr", "normal"}
+        See `mercer.linalg.SparseSystem`.
+    seed : int
+        Of the choice of sparse points.
+    max_selection : int, optional
+        Sparse points are chosen among at most so many environments per term, drawn at random (evenly over species), so
+        that the choice keeps to bounded memory. Default: 50000, or what fits into 512 MB.
+
+    Attributes
+    ----------
+    terms_ : list of SparseTerm
+    sparse_points_ : list of SparsePoints
+        Per term: features, species, and the (frame, atom) each came from.
+    weights_ : (M,) array
+        Of all sparse points, term after term.
+    e0_ : dict
+        {element: eV}.
+    species_ : (n_species,) int array
+        Atomic numbers the potential knows.
+    log_marginal_likelihood_ : float
+    fit_report_ : dict
+        Labels found and used, frames and atoms, sources of E0, rank, jitter, condition numbers, residuals on the
+        training set, seconds per stage; JSON types.
+
+    Notes
+    -----
+    Frames with config_type IsolatedAtom (any case, with or without underscore), and frames of one atom without
+    neighbours, give E0 and are otherwise left out of the fit. The model's energy of an isolated atom is E0 plus what
+    the kernels give there, which is not zero in general.
+
+    Training streams over chunks of frames: memory is a chunk plus 2 M^2 numbers.
+
+    References
+    ----------
+    A. P. Bartok, M. C. Payne, R. Kondor and G. Csanyi, Phys. Rev. Lett. 104, 136403 (2010); A. P. Bartok and G. Csanyi,
+    Int. J. Quantum Chem. 115, 1051 (2015).
+
+    Examples
+    --------
+    >>> import mercer, numpy as np
+    >>> from ase.build import bulk
+    >>> frames = []
+    >>> for seed in range(8):
+    ...     atoms = bulk("Si", cubic=True)
+    ...     atoms.rattle(0.1, seed=seed)
+    ...     atoms.info["REF_energy"] = float(np.sum(atoms.positions**2)) * 1e-3
+    ...     frames.append(atoms)
+    >>> soap = mercer.SOAP(["Si"], r_cut=4.0, n_max=4, l_max=3, sigma=0.5)
+    >>> potential = mercer.Potential(mercer.Term(soap, mercer.kernels.Polynomial(zeta=4), n_sparse=20))
+    >>> potential.fit(frames).predict(frames, std=["energy"])["energy_std"].shape
+    (8,)
+    """
+
+    def __init__(
+        self,
+        terms,
+        *,
+        sigma=None,
+        sigma_scaling="sqrt",
+        e0="auto",
+        baseline=None,
+        config_type_sigma=None,
+        solver="whitened",
+        seed=0,
+        max_selection=None,
+    ):
+        self.terms = terms
+        self.sigma = sigma
+        self.sigma_scaling = sigma_scaling
+        self.e0 = e0
+        self.baseline = baseline
+        self.config_type_sigma = config_type_sigma
+        self.solver = solver
+        self.seed = seed
+        self.max_selection = max_selection
+        self._check_parameters()
+
+    @property
+    def e0_(self):
+        """{element: energy of the free atom, eV}."""
+        return {symbol(z): float(e) for z, e in zip(self.species_, self.free_atoms_.energies, strict=True)}
+
+    @property
+    def species_(self):
+        return self.free_atoms_.species
+
+    @property
+    def sparse_points_(self):
+        return [term.points for term in self.terms_]
+
+    # ------------------------------------------------------------------------------------------------ fit
+
+    def fit(self, frames, labels=None, *, sparse_points=None, progress=None):
+        """Choose sparse points, and learn the weights from every label that the frames carry.
+
+        Parameters
+        ----------
+        frames : Atoms or list of Atoms
+        labels : structures.Labels, optional
+            What `structures.read_labels` returned for these frames, where keys or units are not the usual ones. By
+            default the usual ones are read.
+        sparse_points : list of SparsePoints, optional
+            One per term, in place of the choice.
+        progress : callable, optional
+            Called as ``progress(stage, done, total)``; stages are "select", "rows" and "residuals", counted in frames,
+            and "solve".
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            No labels to train on, labels that are not finite, elements that a descriptor does not know, fewer
+            environments than sparse points.
+        """
+        self._check_parameters()
+        clock, progress = _Clock(), progress or _silent
+        terms = self._terms()
+        with clock("read"):
+            data = FrameData.read_labelled(frames, labels)
+            self._check_elements(data, terms)
+            isolated = self._isolated(data)
+            training = data.take(self._usable(data, isolated))
+            e0 = self._resolve_e0(data, training, isolated)
+            all_targets = self._targets(training, e0)
+        with clock("selection"):
+            if sparse_points is None:
+                sparse_points = [
+                    choose_points(term, training, (self.seed, t), self.max_selection, progress)
+                    for t, term in enumerate(terms)
+                ]
+            sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
+            system = SparseSystem(_block_diagonal([term.gram() for term in sparse_terms]), solver=self.solver)
+        kept = []  # blocks for the residuals
+        keep = 8 * system.n_points * sum(int(t.used.sum()) for t in all_targets) <= _ROWS_BYTES
+        for block in _row_blocks(sparse_terms, training, all_targets, clock):
+            _, done, K, y, sigma = block
+            with clock("solver"):
+                system.update(K, y, sigma)
+            if keep:
+                kept.append(block)
+            progress("rows", done, len(training))
+        with clock("solver"):
+            progress("solve", 0, 1)
+            solution = system.solve()
+            progress("solve", 1, 1)
+
+        self.terms_ = sparse_terms
+        self.weights_ = solution.weights
+        self.covariance_ = solution.covariance
+        self.free_atoms_ = e0
+        self.log_marginal_likelihood_ = solution.log_marginal_likelihood
+        with clock("residuals"):
+            blocks = kept if keep else _row_blocks(sparse_terms, training, all_targets, clock)
+            residuals = _residuals(blocks, solution.weights)
+        self.fit_report_ = {
+            "n_frames": len(data),
+            "n_atoms": int(data.offsets[-1]),
+            "n_training_frames": len(training),
+            "n_training_atoms": int(training.offsets[-1]),
+            "n_isolated_atoms": int(isolated.sum()),
+            "labels": self._label_report(data, all_targets),
+            "e0": {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)},
+            "e0_sources": {symbol(z): source for z, source in zip(e0.species, e0.sources, strict=True)},
+            "n_sparse": [
+                {symbol(z): int(n) for z, n in sorted(Counter(t.points.species.tolist()).items())} for t in sparse_terms
+            ],
+            "solver": solution.solver,
+            "n_labels": int(solution.n_rows),
+            "rank": int(solution.rank),
+            "n_dropped": len(solution.dropped),
+            "jitter": float(solution.jitter),
+            "condition_number": _number(solution.condition_number),
+            "condition_number_kmm": _number(solution.condition_number_kmm),
+            "log_marginal_likelihood": float(solution.log_marginal_likelihood),
+            "residuals": residuals,
+            "seconds": clock.seconds,
+        }
+        _log.info("%s", solution.report())
+        return self
+
+    def isolated_atoms(self, frames, labels=None):
+        """Which frames are isolated atoms: by their config_type, or one atom without neighbours within the cutoffs.
+
+        Returns
+        -------
+        (n_frames,) bool array
+        """
+        if labels is None:
+            labels = read_labels(frames, dict.fromkeys(LABEL_KINDS), required=False)
+        return self._isolated(FrameData.read(frames, labels))
+
+    # -------------------------------------------------------------------------------------------- predict
+
+    def predict(self, frames, *, std=False, out=None, progress=None):
+        """Energies of frames and atoms, with standard deviations on request.
+
+        Parameters
+        ----------
+        frames : Atoms or list of Atoms
+        std : bool or collection of str
+            Kinds ("energy", "energies") whose standard deviation is wanted; True is both. It is that of the model
+            (DTC), without the noise of a label, and without that of E0.
+        out : dict of ndarray, optional
+            Arrays to write the results into, by key.
+        progress : callable, optional
+            Called as ``progress("predict", done, total)``, in frames.
+
+        Returns
+        -------
+        dict
+            "energy" (n_frames,) and "energies" (n_atoms,), eV, the sum of the latter over a frame being the former;
+            "energy_std", "energies_std" as asked for.
+
+        Raises
+        ------
+        DataError
+            An element that the potential does not know, naming the frame.
+        ModelFileError
+            Standard deviations of a model that was saved without them.
+
+        Warns
+        -----
+        UserWarning
+            Where E0 comes from least squares, and the training compositions did not determine that of a frame.
+        """
+        self._check_fitted()
+        progress = progress or _silent
+        wanted = self._wanted_std(std)
+        data = FrameData.read(frames)
+        self._check_known(data)
+        shapes = {"energy": (len(data),), "energies": (int(data.offsets[-1]),)}
+        shapes |= {f"{kind}_std": shapes[kind] for kind in wanted}
+        result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
+        weights = np.split(self.weights_, np.cumsum([len(term) for term in self.terms_])[:-1])
+        for chunk in data.chunks(_chunk_atoms(self.terms_)):
+            numbers, offsets = chunk.numbers, chunk.offsets
+            features = [term.features(chunk.frames) for term in self.terms_]
+            local = [term.atom_rows(X, numbers) for term, X in zip(self.terms_, features, strict=True)]
+            energies = self.free_atoms_.per_atom(numbers)
+            for K, w in zip(local, weights, strict=True):
+                energies += K @ w
+            result["energies"][chunk.atoms] = energies
+            result["energy"][chunk.span] = targets.sum_over_frames(energies, offsets)
+            if "energies" in wanted:
+                prior = sum(t.atom_variance(X) for t, X in zip(self.terms_, features, strict=True))
+                result["energies_std"][chunk.atoms] = np.sqrt(self.covariance_.variance(stack(local), prior))
+            if "energy" in wanted:
+                rows = targets.sum_over_frames(stack(local), offsets)
+                prior = sum(t.frame_variance(X, numbers, offsets) for t, X in zip(self.terms_, features, strict=True))
+                result["energy_std"][chunk.span] = np.sqrt(self.covariance_.variance(rows, prior))
+            progress("predict", chunk.span.stop, len(data))
+        return result
+
+    # ------------------------------------------------------------------------------------------- save, load
+
+    def save(self, path, *, variance=True):
+        """Write the potential into one file; `mercer.load` reads it and predicts bit for bit the same.
+
+        Parameters
+        ----------
+        path : path-like
+            A file that is there is replaced, once the new one is complete.
+        variance : bool
+            Keep what standard deviations need: about M^2 numbers.
+
+        Raises
+        ------
+        ModelFileError
+            If the file cannot be written.
+        """
+        self._check_fitted()
+        header, arrays = potential_to_file(self, variance=variance)
+        write_model(path, header, arrays)
+
+    # ------------------------------------------------------------------------------------------------ parts
+
+    def _check_parameters(self):
+        terms = self._terms()
+        if not terms or not all(isinstance(term, Term) for term in terms):
+            raise ConfigError("Potential: terms must be a Term or a list of at least one")
+        if self.baseline is not None:
+            raise ConfigError(f"Potential: baseline={self.baseline!r} is not available; leave it None")
+        check_choice(self.sigma_scaling, targets.SIGMA_SCALINGS, "sigma_scaling")
+        check_choice(self.solver, SOLVERS, "solver")
+        check_count(self.seed, "seed", minimum=0)
+        if self.max_selection is not None:
+            check_count(self.max_selection, "max_selection")
+        self._sigma()
+        for name, values in (self.config_type_sigma or {}).items():
+            targets.check_sigma(values, f"config_type_sigma[{name!r}]")
+        if isinstance(self.e0, Mapping):
+            by_number(self.e0)
+
+    def _terms(self):
+        return list(self.terms) if isinstance(self.terms, Iterable) else [self.terms]
+
+    def _sigma(self):
+        """{kind: sigma or None} for every kind."""
+        given = targets.DEFAULT_SIGMA if self.sigma is None else targets.check_sigma(self.sigma)
+        return {kind: given.get(kind) for kind in targets.DEFAULT_SIGMA}
+
+    def _check_fitted(self):
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("This Potential is not fitted: call fit(frames), or mercer.load(path)")
+
+    def _check_elements(self, data, terms):
+        for term in terms:
+            data.require_species(term.descriptor.species, f"the descriptor {type(term.descriptor).__name__}")
+
+    def _check_known(self, data):
+        data.require_species(self.species_, "the potential")
+        outside = np.flatnonzero(self.free_atoms_.outside_span(data.numbers, data.offsets))
+        if len(outside):
+            warnings.warn(
+                f"{data.where(outside[0])}: its composition is no combination of those that e0 was fitted to, so that "
+                f"the energy has an unknown offset ({len(outside)} of {len(data)} frames); give e0 or isolated atoms",
+                stacklevel=3,
+            )
+
+    def _isolated(self, data):
+        """See `isolated_atoms`."""
+        config_type = data.labels.config_type
+        isolated = np.array([targets.is_isolated_config(name) for name in config_type], bool)
+        n_atoms = data.n_atoms
+        wrong = np.flatnonzero(isolated & (n_atoms != 1))
+        if len(wrong):
+            raise DataError(
+                f"{data.where(wrong[0])}: config_type {config_type[wrong[0]]!r}, but {n_atoms[wrong[0]]} atoms; "
+                f"expected one atom, or another config_type"
+            )
+        single = np.flatnonzero(~isolated & (n_atoms == 1))
+        cutoff = max(term.descriptor.r_cut for term in self._terms())
+        isolated[single] = ~data.take(single).has_neighbours(cutoff)
+        return isolated
+
+    def _usable(self, data, isolated):
+        """Indices of the frames to train on."""
+        trained = [kind for kind in ROW_KINDS if self._trains_on(kind)]
+        labelled = np.zeros(len(data), bool)
+        for kind in trained:
+            labelled |= data.labels.has(kind)
+        usable = np.flatnonzero(labelled & ~isolated)
+        if not len(usable):
+            found = ", ".join(f"{kind} in {n}" for kind, (_, n) in data.labels.found.items()) or "none"
+            raise DataError(
+                f"no labels to train on in {len(data)} frames, of which {int(isolated.sum())} are isolated atoms; "
+                f"labels found: {found}; trained on, having a sigma: {', '.join(trained) or 'none'} (this version "
+                f"trains on {', '.join(ROW_KINDS)})"
+            )
+        return usable
+
+    def _trains_on(self, kind):
+        per_config = (self.config_type_sigma or {}).values()
+        return self._sigma()[kind] is not None or any(values.get(kind) is not None for values in per_config)
+
+    def _resolve_e0(self, data, training, isolated):
+        """E0 of the elements of the training frames."""
+        e0 = by_number(self.e0) if isinstance(self.e0, Mapping) else self.e0
+        species = np.unique(training.numbers)
+        labelled = training.labels.has("energy")
+        if labelled.any():
+            energies = training.labels.energy[labelled]
+            counts = targets.count_species(training.numbers, training.offsets, species)[labelled]
+        else:  # local energies alone: every atom is a composition
+            atoms = ~np.isnan(training.labels.energies)
+            energies = training.labels.energies[atoms]
+            counts = (training.numbers[atoms, None] == species).astype(float)
+        found = defaultdict(list)
+        for f in np.flatnonzero(isolated & data.labels.has("energy")):
+            found[int(data.numbers[data.offsets[f]])].append(data.labels.energy[f])
+        return targets.resolve_e0(e0, species, counts, energies, found, scaling=self.sigma_scaling, symbols=symbol)
+
+    def _targets(self, data, e0):
+        """Targets of every kind that is trained on."""
+        found = []
+        for name, kind in ROW_KINDS.items():
+            if self._trains_on(name) and data.labels.has(name).any():
+                sigma = targets.label_sigma(
+                    name,
+                    data.n_atoms,
+                    data.labels.config_type,
+                    self._sigma(),
+                    scaling=self.sigma_scaling,
+                    config_type_sigma=self.config_type_sigma,
+                    absolute=info_numbers(data.frames, f"{name}_sigma"),
+                )
+                found.append(Targets(kind, kind.values(data, e0), kind.per_row(sigma, data)))
+        return found
+
+    def _label_report(self, data, all_targets):
+        """{kind: labelled frames, rows trained on} of every label found."""
+        rows = {target.kind.name: int(target.used.sum()) for target in all_targets}
+        report = {}
+        for kind, (key, n_frames) in data.labels.found.items():
+            report[kind] = {"key": key, "frames": n_frames, "rows": rows.get(kind, 0)}
+            if not rows.get(kind):
+                why = "no sigma is given for it" if kind in ROW_KINDS else "this version trains on energies"
+                _log.info("labels found but not used: %s (%s) in %d frames; %s", kind, key, n_frames, why)
+        return report
+
+    def _wanted_std(self, std):
+        kinds = ("energy", "energies")
+        if isinstance(std, str):
+            std = [std]
+        wanted = (kinds if std else ()) if isinstance(std, (bool, np.bool_)) or std is None else tuple(std)
+        for kind in wanted:
+            check_choice(kind, kinds, "std")
+        if wanted and self.covariance_ is None:
+            raise ModelFileError(
+                "this potential was saved without its covariance: no standard deviations; save it with variance=True"
+            )
+        return wanted
+
+
+def _row_blocks(terms, data, all_targets, clock):
+    """Rows of K with their targets, chunk by chunk: yields (kind, frames done, K, y, sigma)."""
+    for chunk in data.chunks(_chunk_atoms(terms)):
+        with clock("features"):
+            features = [term.features(chunk.frames) for term in terms]
+        for target in all_targets:
+            span = target.kind.span(chunk)
+            used = target.used[span]
+            if used.any():
+                with clock("kernel"):
+                    K = target.kind.rows(terms, features, chunk, used)
+                yield target.kind.name, chunk.span.stop, K, target.values[span][used], target.sigma[span][used]
+
+
+def _residuals(blocks, weights):
+    """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows."""
+    sums = defaultdict(lambda: np.zeros(4))
+    for kind, _, K, y, sigma in blocks:
+        r = y - K @ weights
+        sums[kind] += [len(r), np.abs(r).sum(), r @ r, np.sum((r / sigma) ** 2)]
+    return {
+        kind: {
+            "n": int(n),
+            "mae": float(absolute / n),
+            "rmse": float(np.sqrt(squares / n)),
+            "rms_over_sigma": float(np.sqrt(weighted / n)),
+        }
+        for kind, (n, absolute, squares, weighted) in sums.items()
+    }
+
+
+def _chunk_atoms(terms):
+    """Atoms per chunk, so that features and rows of all terms take about `_CHUNK_BYTES`."""
+    return max(256, _CHUNK_BYTES // (8 * sum(term.points.features.shape[1] + len(term) for term in terms)))
+
+
+def _block_diagonal(blocks):
+    size = sum(map(len, blocks))
+    out, start = np.zeros((size, size)), 0
+    for block in blocks:
+        out[start : start + len(block), start : start + len(block)] = block
+        start += len(block)
+    return out
+
+
+def _number(value):
+    """A float for JSON, which knows no infinity."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _silent(stage, done, total):
+    pass
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self):
+        self.seconds = {}
+
+    @contextmanager
+    def __call__(self, stage):
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start

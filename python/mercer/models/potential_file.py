@@ -1,0 +1,116 @@
+"""What a potential's model file holds: `mercer.io` knows the container, this file the contents.
+
+Header (format 1), every hyperparameter explicit::
+
+    kind           "potential"
+    units          {"energy": "eV", "length": "Angstrom"}
+    parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection as given to Potential
+    species        [atomic number, ...] that the potential knows, ascending
+    e0             {"energies": [eV per species], "sources": [...], "undetermined": [[...], ...]}
+    terms          [{descriptor, kernel, delta, n_sparse, selection, match_species, n_points, n_features}, ...]
+    log_marginal_likelihood, report
+
+Arrays: ``terms.<t>.features`` (n_points, n_features), ``terms.<t>.species`` (n_points,), ``terms.<t>.origin``
+(n_points, 2), ``terms.<t>.weights`` (n_points,), and, where error bars are wanted, ``covariance.points`` (rank,) and
+``covariance.factors`` (rank + 1, rank) as in `mercer.linalg.SparseCovariance`, over the points of all terms in a row.
+
+    energy = sum_i (e0(species of i) + sum_t sum_m weights_m delta_t^2 k_t(x_i, features_m)),
+
+where k_t is zero between different species if match_species.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mercer.errors import MercerError, ModelFileError
+from mercer.linalg import SparseCovariance
+from mercer.models.frame_data import by_symbol, plain
+from mercer.models.sparse_points import SparsePoints
+from mercer.models.term import SparseTerm, Term
+from mercer.targets import FreeAtomEnergies
+
+_PARAMETERS = ("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection")
+
+
+def potential_to_file(potential, *, variance):
+    """Header and arrays of a fitted potential."""
+    e0 = potential.free_atoms_
+    parameters = {name: getattr(potential, name) for name in _PARAMETERS}
+    if isinstance(potential.e0, Mapping):
+        parameters["e0"] = by_symbol(potential.e0)
+    header = {
+        "kind": "potential",
+        "units": {"energy": "eV", "length": "Angstrom"},
+        "parameters": {name: plain(value) for name, value in parameters.items()},
+        "species": e0.species.tolist(),
+        "e0": {
+            "energies": e0.energies.tolist(),
+            "sources": list(e0.sources),
+            "undetermined": e0.undetermined.tolist(),
+        },
+        "terms": [],
+        "log_marginal_likelihood": float(potential.log_marginal_likelihood_),
+        "report": potential.fit_report_,
+    }
+    arrays, start = {}, 0
+    for t, sparse_term in enumerate(potential.terms_):
+        points = sparse_term.points
+        header["terms"].append(
+            {**sparse_term.term.to_dict(), "n_points": len(points), "n_features": points.features.shape[1]}
+        )
+        arrays[f"terms.{t}.features"] = points.features
+        arrays[f"terms.{t}.species"] = points.species
+        arrays[f"terms.{t}.origin"] = points.origin
+        arrays[f"terms.{t}.weights"] = potential.weights_[start : start + len(points)]
+        start += len(points)
+    if variance and potential.covariance_ is not None:
+        arrays["covariance.points"] = potential.covariance_.points
+        arrays["covariance.factors"] = potential.covariance_.factors
+    return header, arrays
+
+
+def potential_from_file(potential_class, path, header, arrays, version):
+    """The fitted potential that `potential_to_file` described.
+
+    Raises
+    ------
+    ModelFileError
+        For contents that do not fit together: unknown descriptors, kernels or options, missing or misshapen arrays.
+    """
+    try:
+        terms = []
+        for t, entry in enumerate(header["terms"]):
+            term = {key: value for key, value in entry.items() if key not in ("n_points", "n_features")}
+            points = SparsePoints(*(arrays[f"terms.{t}.{name}"] for name in ("features", "species", "origin")))
+            if points.features.shape != (entry["n_points"], entry["n_features"]):
+                raise ValueError(f"term {t} has features of shape {points.features.shape}")
+            terms.append(SparseTerm(Term.from_dict(term), points))
+            if terms[-1].term.descriptor.n_features != entry["n_features"]:
+                raise ValueError(f"term {t} has {entry['n_features']} features, its descriptor makes another number")
+        potential = potential_class([term.term for term in terms], **header["parameters"])
+        potential.terms_ = terms
+        potential.weights_ = np.concatenate([arrays[f"terms.{t}.weights"] for t in range(len(terms))])
+        if len(potential.weights_) != sum(map(len, terms)):
+            raise ValueError("there are not as many weights as sparse points")
+        species = np.array(header["species"], int)
+        e0 = header["e0"]
+        potential.free_atoms_ = FreeAtomEnergies(
+            species,
+            np.array(e0["energies"], float),
+            tuple(e0["sources"]),
+            np.array(e0["undetermined"], float).reshape(-1, len(species)),
+        )
+        potential.covariance_ = None
+        if "covariance.factors" in arrays:
+            potential.covariance_ = SparseCovariance(arrays["covariance.points"], arrays["covariance.factors"])
+        potential.log_marginal_likelihood_ = header["log_marginal_likelihood"]
+        potential.fit_report_ = header["report"]
+        potential.file_version_ = version
+    except KeyError as error:
+        raise ModelFileError(f"{path}: the model lacks {error}; save it again with mercer {version}") from error
+    except (MercerError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} (written by mercer {version}) cannot be used here: {error}") from error
+    return potential
