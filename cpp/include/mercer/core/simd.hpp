@@ -1,0 +1,93 @@
+/// Short vectors of doubles for the hot loops: GCC vector extensions, as wide as the instruction set that the file is
+/// compiled for. Everything here is inline and of internal linkage per instruction-set level.
+#pragma once
+
+#include <cstring>
+
+namespace mercer::simd {
+
+#if defined(__AVX512F__)
+inline constexpr int width = 8;
+#elif defined(__AVX__)
+inline constexpr int width = 4;
+#else
+inline constexpr int width = 2;
+#endif
+
+template <int N>
+struct VectorOf {
+  typedef double type __attribute__((vector_size(N * sizeof(double))));
+};
+template <int N>
+using VectorN = typename VectorOf<N>::type;
+using Vector = VectorN<width>;
+
+template <int N = width>
+inline VectorN<N> load(const double* p) {
+  VectorN<N> v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+template <int N = width>
+inline void store(double* p, VectorN<N> v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+
+inline double sum(Vector v) {
+  double s = v[0];
+  for (int i = 1; i < width; ++i) s += v[i];
+  return s;
+}
+
+/// T consecutive doubles in registers, T a multiple of 4: full vectors and, where T is not a multiple of the width, a
+/// half one behind them.
+template <int T>
+struct Tile {
+  static_assert(T % 4 == 0, "tiles are multiples of four");
+  static constexpr int n_full = T / width;
+  static constexpr int n_rest = T % width;
+  Vector full[n_full > 0 ? n_full : 1];
+  VectorN<n_rest ? n_rest : 2> rest;
+
+  static inline Tile zero() { return Tile{}; }
+  static inline Tile load(const double* p) {
+    Tile t{};
+#pragma GCC unroll 8
+    for (int i = 0; i < n_full; ++i) t.full[i] = simd::load(p + i * width);
+    if constexpr (n_rest > 0) t.rest = simd::load<n_rest>(p + n_full * width);
+    return t;
+  }
+  inline void store(double* p) const {
+#pragma GCC unroll 8
+    for (int i = 0; i < n_full; ++i) simd::store(p + i * width, full[i]);
+    if constexpr (n_rest > 0) simd::store<n_rest>(p + n_full * width, rest);
+  }
+  /// this += factor * t
+  inline void add(double factor, const Tile& t) {
+#pragma GCC unroll 8
+    for (int i = 0; i < n_full; ++i) full[i] += factor * t.full[i];
+    if constexpr (n_rest > 0) rest += factor * t.rest;
+  }
+  /// Multiplies element `lane` < 4 by factor.
+  inline void scale_lane(int lane, double factor) {
+    if constexpr (n_full > 0 && width >= 4) {
+      full[0][lane] *= factor;
+    } else if constexpr (n_full > 0) {
+      full[lane / width][lane % width] *= factor;
+    } else {
+      rest[lane] *= factor;
+    }
+  }
+};
+
+/// The widest tile for kernels that keep four or more of them in registers.
+#if defined(__AVX512F__)
+inline constexpr int max_tile = 16;
+#elif defined(__AVX__)
+inline constexpr int max_tile = 12;
+#else
+inline constexpr int max_tile = 4;
+#endif
+
+}  // namespace mercer::simd

@@ -1,0 +1,137 @@
+/// The neighbour density of an atom expanded in radial functions and spherical harmonics, and its reverse pass.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mercer/basis/cutoff.hpp"
+#include "mercer/basis/radial_basis.hpp"
+#include "mercer/basis/radial_scaling.hpp"
+#include "mercer/basis/radial_table.hpp"
+#include "mercer/core/memory.hpp"
+#include "mercer/core/parallel.hpp"
+#include "mercer/math/spherical_harmonics.hpp"
+#include "mercer/neighbors/pair_list.hpp"
+#include "mercer/structure/structure_batch.hpp"
+
+namespace mercer {
+
+struct DensityParameters {
+  std::vector<std::int32_t> species;            ///< atomic numbers, ascending
+  RadialBasisParameters radial;                 ///< n_max, l_max, r_cut, sigma, width
+  std::string radial_basis = "gto";
+  std::string cutoff = "shifted_cosine";
+  RadialScaling scaling;
+  double central_weight = 1.0;                  ///< u0, weight of the Gaussian on the centre
+  /// Species -> channel matrix, row-major (species, n_channels); empty: one channel a species.
+  std::vector<double> channels;
+  /// Neighbours of other species are left out, instead of being an error.
+  bool ignore_unknown = false;
+};
+
+/// c[channel, lm, n] = sum_s W[s, channel] (sum_{j of species s} f_c(r_ij) u(r_ij) I_nl(r_ij) Y_lm(r_ij / |r_ij|)
+///                     + [s = species of i] u0 I_n0(0) Y_00)
+/// Bartok, Kondor & Csanyi, PRB 87 (2013) 184115, eq. 25; Willatt, Musil & Ceriotti, PCCP 20 (2018) 29661, eq. 14.
+class Density {
+ public:
+  /// @throws std::invalid_argument for parameters outside their ranges.
+  explicit Density(DensityParameters parameters);
+
+  const DensityParameters& parameters() const { return parameters_; }
+  int n_species() const { return static_cast<int>(parameters_.species.size()); }
+  int n_channels() const { return n_channels_; }
+  int n_max() const { return table_.n_max(); }
+  int l_max() const { return table_.l_max(); }
+  int n_lm() const { return (l_max() + 1) * (l_max() + 1); }
+  /// Coefficients of a channel are stored as [lm][n_pad]; n sits behind `pad` zeros: element (lm, n) is
+  /// c[lm * n_pad + pad + n].
+  int n_pad() const { return table_.n_pad(); }
+  int pad() const { return n_pad() - n_max(); }
+  index_t channel_size() const { return static_cast<index_t>(n_lm()) * n_pad(); }
+
+  /// The species of every atom as index into `species`, -1 for ignored ones.
+  /// @throws std::invalid_argument naming frame, atom and element where it is unknown; or for a pair list that does
+  ///         not belong to the structures or has a smaller cutoff than r_cut.
+  std::vector<std::int16_t> species_of(const StructureBatch& structures, const PairList& pairs) const;
+
+  /// The channels that `expand` will find present around a centre, ascending.
+  std::vector<int> present_channels(const PairList& pairs, Span<const std::int16_t> species, index_t centre) const;
+
+  /// Scratch of one thread, and the result for one centre.
+  struct Workspace {
+    /// Channels that are not identically zero, ascending, and their coefficients (Density::n_pad for the layout).
+    int n_present = 0;
+    std::vector<int> present;
+    std::vector<double*> coefficients;
+    /// Input of the reverse pass: dY/dc of the present channels, in the layout of the coefficients.
+    std::vector<double*> adjoints;
+
+   private:
+    friend class Density;
+    int n_groups = 0;                       ///< groups of neighbours of one species
+    index_t n = 0, stride = 0;              ///< gathered neighbours (with padding), distance of rows
+    std::vector<index_t> group_begin;       ///< first gathered neighbour of a group
+    std::vector<int> group_species;
+    std::vector<index_t> species_begin;
+    std::vector<double*> species_coefficients;
+    std::vector<double*> species_adjoints;
+    std::vector<index_t> pair;              ///< index into the pair list, -1 for padding
+    Buffer<double> geometry;                ///< x, y, z, r, w, dw/dr
+    Buffer<double> radial, radial_derivative;  ///< [neighbour][l][n_pad]
+    Buffer<double> harmonics, weighted, harmonics_gradient;
+    Buffer<double> species_memory, channel_memory, species_adjoint_memory, channel_adjoint_memory;
+    Buffer<double> lanes;                   ///< radial values of a few neighbours, transposed
+  };
+  /// @param reverse also room for the reverse pass
+  Workspace make_workspace(const PairList& pairs, bool reverse) const;
+
+  /// Coefficients of one centre into the workspace.
+  void expand(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& workspace) const;
+
+  /// Expands every centre in parallel and calls body(workspace, centre) for each. Atoms come in fixed small chunks.
+  template <class Body>
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse, const Body& body) const {
+    for_each_centre(pairs, species, reverse, [] { return 0; },
+                    [&](Workspace& workspace, int&, index_t centre) { body(workspace, centre); });
+  }
+
+  /// The same with one `make_scratch()` per thread: body(workspace, scratch, centre).
+  template <class MakeScratch, class Body>
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse,
+                       const MakeScratch& make_scratch, const Body& body) const {
+    constexpr index_t chunk_size = 4;
+    parallel_for(
+        (species.size + chunk_size - 1) / chunk_size,
+        [&] { return std::make_pair(make_workspace(pairs, reverse), make_scratch()); },
+        [&](auto& state, index_t chunk) {
+          const index_t end = std::min(species.size, (chunk + 1) * chunk_size);
+          for (index_t i = chunk * chunk_size; i < end; ++i) {
+            expand(pairs, species, i, state.first);
+            body(state.first, state.second, i);
+          }
+        });
+  }
+
+  /// After `expand` with a workspace made for the reverse pass, and with workspace.adjoints filled: dY/d(vector of a
+  /// pair) for every pair of the centre, (pairs of the list, 3).
+  void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* pair_gradients) const;
+
+ private:
+  void gather(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const;
+  void accumulate(Workspace& ws) const;
+
+  DensityParameters parameters_;
+  int n_channels_;
+  Cutoff cutoff_;
+  RadialTable table_;
+  SphericalHarmonics harmonics_;
+  std::vector<double> central_;        ///< u0 I_n0(0) Y_00
+  std::vector<std::int16_t> index_of_; ///< atomic number -> species
+};
+
+/// Sums pair gradients into gradients with respect to positions (n_atoms, 3) and strain (n_frames, 9), in a fixed order.
+void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, Span<const Vec3> pair_gradients,
+                            MatView<double> dY_dpositions, MatView<double> dY_dstrain);
+
+}  // namespace mercer

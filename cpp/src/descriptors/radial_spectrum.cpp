@@ -1,0 +1,67 @@
+#include "mercer/descriptors/radial_spectrum.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mercer/core/error.hpp"
+#include "mercer/core/parallel.hpp"
+
+namespace mercer {
+
+RadialSpectrum::RadialSpectrum(DensityParameters parameters, bool normalize)
+    : density_(std::move(parameters)), normalize_(normalize) {
+  MERCER_REQUIRE(density_.l_max() == 0, "RadialSpectrum: l_max = ", density_.l_max(), ", expected 0");
+}
+
+/// Writes the row, returns the factor that normalises it.
+double RadialSpectrum::write_row(const Density::Workspace& ws, double* row) const {
+  const int n_max = density_.n_max();
+  std::fill(row, row + n_features(), 0.0);
+  double squares = 0;
+  for (int k = 0; k < ws.n_present; ++k) {
+    for (int n = 0; n < n_max; ++n) {
+      const double c = ws.coefficients[k][density_.pad() + n];
+      row[ws.present[k] * n_max + n] = c;
+      squares += c * c;
+    }
+  }
+  if (!normalize_) return 1;
+  const double factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
+  for (index_t k = 0; k < n_features(); ++k) row[k] *= factor;
+  return factor;
+}
+
+void RadialSpectrum::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
+  MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "RadialSpectrum: out has shape (",
+                 out.rows, ", ", out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
+  const auto species = density_.species_of(structures, pairs);
+  density_.for_each_centre(pairs, species, false, [&](Density::Workspace& ws, index_t i) { write_row(ws, out.row(i)); });
+}
+
+void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
+                         MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
+  MERCER_REQUIRE(dY_dX.rows == structures.n_atoms() && dY_dX.cols == n_features(), "RadialSpectrum: dY_dX has shape (",
+                 dY_dX.rows, ", ", dY_dX.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
+  const auto species = density_.species_of(structures, pairs);
+  const int n_max = density_.n_max();
+  Buffer<Vec3> pair_gradients(pairs.n_pairs());
+  const auto make_row = [&] { return std::vector<double>(n_features()); };
+  density_.for_each_centre(pairs, species, true, make_row, [&](Density::Workspace& ws, std::vector<double>& row, index_t i) {
+    const double factor = write_row(ws, row.data());
+    const double* g = dY_dX.row(i);
+    double dot = 0;
+    if (normalize_) {
+      for (index_t k = 0; k < n_features(); ++k) dot += g[k] * row[k];
+    }
+    for (int k = 0; k < ws.n_present; ++k) {
+      for (int n = 0; n < n_max; ++n) {
+        const index_t feature = static_cast<index_t>(ws.present[k]) * n_max + n;
+        ws.adjoints[k][density_.pad() + n] = factor * (g[feature] - dot * (normalize_ ? row[feature] : 0));
+      }
+    }
+    density_.reverse(pairs, i, ws, pair_gradients.data());
+  });
+  scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+}
+
+}  // namespace mercer

@@ -1,0 +1,378 @@
+#include "mercer/descriptors/soap.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "descriptors/tile_product.hpp"
+#include "mercer/core/error.hpp"
+#include "mercer/core/parallel.hpp"
+
+namespace mercer {
+namespace {
+
+using simd::Tile;
+constexpr int W = simd::width;
+constexpr double sqrt_2 = 1.41421356237309504880;
+constexpr double fourth_root_2 = 1.18920711500272106672;
+
+int padded_m(int l) { return (2 * l + 1 + 3) / 4 * 4; }
+
+/// Stores a tile whose first `skip` elements are not wanted. They overwrite what lies before `to`, which is written
+/// later; nothing before `floor` is touched.
+template <int T>
+void store_shifted(const Tile<T>& tile, int skip, double* to, const double* floor) {
+  if (to - skip >= floor) {
+    tile.store(to - skip);
+  } else {
+    double row[T];
+    tile.store(row);
+    std::copy(row + skip, row + T, to);
+  }
+}
+
+/// One block of the power spectrum from coefficients a and b in the layout [lm][n_pad] with `pad` zeros in front of n.
+/// Written from the last row to the first, so that rows may overlap backwards.
+void power_block(const double* a, const double* b, bool same, int l_max, int n_max, int n_pad, double* out,
+                 const double* floor) {
+  const int pad = n_pad - n_max;
+  const index_t rows_size = same ? n_max * (n_max + 1) / 2 : n_max * n_max;
+  for (int l = l_max; l >= 0; --l) {
+    const index_t lm = static_cast<index_t>(l) * l * n_pad;
+    double* block = out + l * rows_size;
+    for (int j0 = n_pad - tile_rows; j0 >= 0; j0 -= tile_rows) {
+      const int first_column = same ? j0 : 0;
+      for_tiles(first_column, n_pad, [&](auto tile, int column) {
+        decltype(tile) sum[tile_rows];
+        tile_product(a + lm + j0, 1, n_pad, b + lm + column, n_pad, 2 * l + 1, sum);
+#pragma GCC unroll 4
+        for (int r = tile_rows - 1; r >= 0; --r) {
+          const int n = j0 + r - pad;
+          if (n < 0) continue;
+          if (same) {
+            if (column == first_column) {
+              sum[r].scale_lane(r, 1 / sqrt_2);
+              store_shifted(sum[r], r, block + n * (2 * n_max - n + 1) / 2, floor);
+            } else {
+              sum[r].store(block + n * (2 * n_max - n + 1) / 2 + column - (j0 + r));
+            }
+          } else if (column == 0) {
+            store_shifted(sum[r], pad, block + n * n_max, floor);
+          } else {
+            sum[r].store(block + n * n_max + column - pad);
+          }
+        }
+      });
+    }
+  }
+}
+
+double squared_norm(const double* x, index_t n) {
+  simd::Vector sums[4] = {};
+  index_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W) {
+    for (int k = 0; k < 4; ++k) {
+      const simd::Vector v = simd::load(x + i + k * W);
+      sums[k] += v * v;
+    }
+  }
+  double rest = 0;
+  for (; i < n; ++i) rest += x[i] * x[i];
+  return simd::sum((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
+}
+
+void scale(double factor, double* x, index_t n) {
+  for (index_t i = 0; i < n; ++i) x[i] *= factor;
+}
+
+void normalize_row(double* row, index_t n) {
+  const double norm = std::sqrt(squared_norm(row, n));
+  scale(norm > 0 ? 1 / norm : 0.0, row, n);
+}
+
+}  // namespace
+
+/// Scratch of one thread.
+struct Soap::Scratch {
+  Buffer<double> transposed;  ///< coefficients as [present][l][n_pad][m padded]
+  Buffer<double> adjoint;     ///< dY/dc in the same layout
+  Buffer<double> gram;        ///< [l][m][m'] sum over channels and n
+  Buffer<double> square;      ///< one l of a block a = a of dY/dX, unpacked
+};
+
+Soap::Soap(DensityParameters parameters, bool normalize) : density_(std::move(parameters)), normalize_(normalize) {
+  const index_t n = density_.n_max(), n_l = density_.l_max() + 1;
+  offsets_.push_back(0);
+  for (int a = 0; a < density_.n_channels(); ++a) {
+    for (int b = a; b < density_.n_channels(); ++b) {
+      blocks_.emplace_back(a, b);
+      offsets_.push_back(offsets_.back() + n_l * (a == b ? n * (n + 1) / 2 : n * n));
+    }
+  }
+  l_offsets_.push_back(0);
+  for (int l = 0; l < n_l; ++l) {
+    l_factor_.push_back(1 / std::sqrt(std::sqrt(2.0 * l + 1.0)));
+    l_offsets_.push_back(l_offsets_.back() + density_.n_pad() * padded_m(l));
+  }
+}
+
+Soap::Scratch Soap::make_scratch(bool reverse) const {
+  Scratch scratch;
+  const index_t size = density_.n_channels() * l_offsets_.back();
+  if (reverse || norm_first()) {
+    scratch.transposed = Buffer<double>(size);
+    scratch.gram = Buffer<double>(l_offsets_.size() * padded_m(density_.l_max()) * padded_m(density_.l_max()));
+  }
+  if (reverse) {
+    scratch.adjoint = Buffer<double>(size);
+    scratch.square = Buffer<double>(density_.n_max() * density_.n_max());
+  }
+  return scratch;
+}
+
+/// Transposed coefficients times (2l + 1)^(-1/4), so that p_AB = sum_m c_A c_B with A = (channel, n); the Gram matrices
+/// sum_A c_Am c_Am' of every l; returns |p|^2 = sum_l |Gram_l|^2.
+double Soap::transpose_coefficients(const Density::Workspace& ws, Scratch& scratch) const {
+  const int n_pad = density_.n_pad();
+  const index_t channel = l_offsets_.back();
+  double norm = 0;
+  double* gram = scratch.gram.data();
+  for (int l = 0; l <= density_.l_max(); ++l) {
+    const int n_m = 2 * l + 1, m_pad = padded_m(l);
+    for (int k = 0; k < ws.n_present; ++k) {
+      const double* c = ws.coefficients[k] + l * l * n_pad;
+      double* t = scratch.transposed.data() + k * channel + l_offsets_[l];
+      for (int n = 0; n < n_pad; ++n) {
+        for (int m = 0; m < n_m; ++m) t[n * m_pad + m] = l_factor_[l] * c[m * n_pad + n];
+        for (int m = n_m; m < m_pad; ++m) t[n * m_pad + m] = 0;
+      }
+    }
+    for (int m0 = 0; m0 < m_pad; m0 += tile_rows) {
+      for_tiles(0, m_pad, [&](auto tile, int column) {
+        using TileType = decltype(tile);
+        TileType total[tile_rows] = {};
+        for (int k = 0; k < ws.n_present; ++k) {
+          const double* t = scratch.transposed.data() + k * channel + l_offsets_[l];
+          TileType sum[tile_rows];
+          tile_product(t + m0, 1, m_pad, t + column, m_pad, n_pad, sum);
+          for (int r = 0; r < tile_rows; ++r) total[r].add(1.0, sum[r]);
+        }
+        for (int r = 0; r < tile_rows; ++r) total[r].store(gram + (m0 + r) * m_pad + column);
+      });
+    }
+    norm += squared_norm(gram, static_cast<index_t>(m_pad) * m_pad);
+    gram += m_pad * m_pad;
+  }
+  return norm;
+}
+
+/// Scales the coefficients so that products of two are entries of the packed row with a < b, normalised where there are
+/// several channels: then large rows are written once.
+void Soap::prepare(const Density::Workspace& ws, Scratch& scratch) const {
+  double factor = 1;
+  if (norm_first()) {
+    const double norm = std::sqrt(transpose_coefficients(ws, scratch));
+    factor = norm > 0 ? 1 / std::sqrt(norm) : 0;
+  }
+  for (int k = 0; k < ws.n_present; ++k) {
+    for (int l = 0; l <= density_.l_max(); ++l) {
+      scale(factor * fourth_root_2 * l_factor_[l], ws.coefficients[k] + l * l * density_.n_pad(),
+            (2 * l + 1) * density_.n_pad());
+    }
+  }
+}
+
+void Soap::write_row(const Density::Workspace& ws, double* out) const {
+  double* written = out + n_features();
+  for (int k = ws.n_present - 1; k >= 0; --k) {
+    for (int k2 = ws.n_present - 1; k2 >= k; --k2) {
+      const index_t block = block_index(ws.present[k], ws.present[k2]);
+      std::fill(out + offsets_[block + 1], written, 0.0);
+      written = out + offsets_[block];
+      power_block(ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(), density_.n_max(),
+                  density_.n_pad(), written, out);
+    }
+  }
+  std::fill(out, written, 0.0);
+  if (normalize_ && !norm_first()) normalize_row(out, n_features());
+}
+
+void Soap::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
+  MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "SOAP: out has shape (", out.rows, ", ",
+                 out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
+  const auto species = density_.species_of(structures, pairs);
+  density_.for_each_centre(
+      pairs, species, false, [&] { return make_scratch(false); },
+      [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
+        prepare(ws, scratch);
+        write_row(ws, out.row(i));
+      });
+}
+
+Soap::SparseRows Soap::transform_blocks(const StructureBatch& structures, const PairList& pairs) const {
+  const auto species = density_.species_of(structures, pairs);
+  const index_t n_atoms = structures.n_atoms();
+  const auto for_present_blocks = [&](Span<const int> present, const auto& body) {
+    for (index_t k = 0; k < present.size; ++k) {
+      for (index_t k2 = k; k2 < present.size; ++k2) body(k, k2, block_index(present[k], present[k2]));
+    }
+  };
+  // Count first: which channels an atom has follows from its neighbours alone.
+  SparseRows rows;
+  rows.atom_offsets = Buffer<index_t>(n_atoms + 1);
+  rows.atom_offsets[0] = 0;
+  std::vector<std::vector<int>> present(n_atoms);
+  parallel_chunks(n_atoms, 256, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) present[i] = density_.present_channels(pairs, species, i);
+  });
+  index_t n_values = 0;
+  for (index_t i = 0; i < n_atoms; ++i) {
+    const index_t n = present[i].size();
+    rows.atom_offsets[i + 1] = rows.atom_offsets[i] + n * (n + 1) / 2;
+  }
+  const index_t n_blocks = rows.atom_offsets[n_atoms];
+  rows.blocks = Buffer<std::int32_t>(n_blocks);
+  rows.value_offsets = Buffer<index_t>(n_blocks + 1);
+  for (index_t i = 0, next = 0; i < n_atoms; ++i) {
+    for_present_blocks(present[i], [&](index_t, index_t, index_t block) {
+      rows.blocks[next] = static_cast<std::int32_t>(block);
+      rows.value_offsets[next++] = n_values;
+      n_values += offsets_[block + 1] - offsets_[block];
+    });
+  }
+  rows.value_offsets[n_blocks] = n_values;
+  rows.values = Buffer<double>(n_values);
+  density_.for_each_centre(
+      pairs, species, false, [&] { return make_scratch(false); },
+      [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
+        prepare(ws, scratch);
+        const index_t first = rows.atom_offsets[i], last = rows.atom_offsets[i + 1];
+        double* begin = rows.values.data() + rows.value_offsets[first];
+        index_t next = last;
+        for (int k = ws.n_present - 1; k >= 0; --k) {
+          for (int k2 = ws.n_present - 1; k2 >= k; --k2) {
+            power_block(ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(), density_.n_max(),
+                        density_.n_pad(), rows.values.data() + rows.value_offsets[--next], begin);
+          }
+        }
+        if (normalize_ && !norm_first()) normalize_row(begin, rows.value_offsets[last] - rows.value_offsets[first]);
+      });
+  return rows;
+}
+
+/// dY/dc of the present channels from a row of dY/dX. With G_AB = g_AB (A = B), g_AB / sqrt(2) (else),
+/// dY/dc_A = 2 sum_B G_AB c_B; for normalised rows g is first projected: (g - p^ (p^ . g)) / |p|.
+void Soap::adjoints(const Density::Workspace& ws, Scratch& scratch, const double* dY_dX) const {
+  const int n_max = density_.n_max(), n_pad = density_.n_pad(), pad = density_.pad();
+  const index_t channel = l_offsets_.back();
+  const double norm2 = transpose_coefficients(ws, scratch);
+  double* adjoint = scratch.adjoint.data();
+  std::fill(adjoint, adjoint + ws.n_present * channel, 0.0);
+  // adjoint[A][m] += sum_B g[A * g_row + B * g_column] c[B][m]
+  const auto add_product = [&](const double* g, index_t g_row, index_t g_column, int l, int from, int to) {
+    const int m_pad = padded_m(l);
+    const double* c = scratch.transposed.data() + from * channel + l_offsets_[l] + pad * m_pad;
+    double* d = adjoint + to * channel + l_offsets_[l] + pad * m_pad;
+    for_tiles(0, m_pad, [&](auto tile, int column) {
+      using TileType = decltype(tile);
+      for (int n = 0; n < n_max; n += tile_rows) {
+        // The last rows overlap the ones before, so that none lies outside.
+        const int rows = std::min(tile_rows, n_max - n);
+        TileType sum[tile_rows];
+        if (rows == tile_rows) {
+          tile_product(g + n * g_row, g_row, g_column, c + column, m_pad, n_max, sum);
+        } else {
+          for (int r = 0; r < rows; ++r) {
+            sum[r] = TileType{};
+            for (int k = 0; k < n_max; ++k) {
+              sum[r].add(g[(n + r) * g_row + k * g_column], TileType::load(c + k * m_pad + column));
+            }
+          }
+        }
+        for (int r = 0; r < rows; ++r) {
+          double* row = d + (n + r) * m_pad + column;
+          auto total = TileType::load(row);
+          total.add(1.0, sum[r]);
+          total.store(row);
+        }
+      }
+    });
+  };
+  for (int k = 0; k < ws.n_present; ++k) {
+    for (int k2 = k; k2 < ws.n_present; ++k2) {
+      const double* g = dY_dX + offsets_[block_index(ws.present[k], ws.present[k2])];
+      for (int l = 0; l <= density_.l_max(); ++l) {
+        if (k == k2) {
+          double* square = scratch.square.data();
+          for (int n = 0; n < n_max; ++n) {
+            square[n * n_max + n] = sqrt_2 * *g++;
+            for (int n2 = n + 1; n2 < n_max; ++n2) square[n * n_max + n2] = square[n2 * n_max + n] = *g++;
+          }
+          add_product(square, n_max, 1, l, k, k);
+        } else {
+          add_product(g, n_max, 1, l, k2, k);
+          add_product(g, 1, n_max, l, k, k2);
+          g += n_max * n_max;
+        }
+      }
+    }
+  }
+
+  double factor = sqrt_2, projection = 0;
+  if (normalize_) {
+    // p . g = 1/2 sum c dY/dc, since p is homogeneous of degree two in c.
+    double dot = 0;
+    for (index_t i = 0; i < ws.n_present * channel; ++i) dot += adjoint[i] * scratch.transposed[i];
+    dot *= 0.5 * sqrt_2;
+    const double inverse = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
+    factor = sqrt_2 * inverse;
+    projection = -2 * dot * inverse * inverse * inverse;
+  }
+  const double* gram = scratch.gram.data();
+  for (int l = 0; l <= density_.l_max(); ++l) {
+    const int n_m = 2 * l + 1, m_pad = padded_m(l);
+    for (int k = 0; k < ws.n_present; ++k) {
+      const double* t = scratch.transposed.data() + k * channel + l_offsets_[l];
+      double* d = adjoint + k * channel + l_offsets_[l];
+      double* out = ws.adjoints[k] + l * l * n_pad;
+      if (normalize_) {
+        for (int n = 0; n < n_pad; n += tile_rows) {
+          for_tiles(0, m_pad, [&](auto tile, int column) {
+            using TileType = decltype(tile);
+            TileType sum[tile_rows];
+            tile_product(t + n * m_pad, m_pad, 1, gram + column, m_pad, n_m, sum);
+            for (int r = 0; r < tile_rows; ++r) {
+              double* row = d + (n + r) * m_pad + column;
+              TileType total{};
+              total.add(factor, TileType::load(row));
+              total.add(projection, sum[r]);
+              total.store(row);
+            }
+          });
+        }
+      } else {
+        scale(factor, d, n_pad * m_pad);
+      }
+      for (int m = 0; m < n_m; ++m) {
+        for (int n = 0; n < n_pad; ++n) out[m * n_pad + n] = l_factor_[l] * d[n * m_pad + m];
+      }
+    }
+    gram += m_pad * m_pad;
+  }
+}
+
+void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
+               MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
+  MERCER_REQUIRE(dY_dX.rows == structures.n_atoms() && dY_dX.cols == n_features(), "SOAP: dY_dX has shape (",
+                 dY_dX.rows, ", ", dY_dX.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
+  const auto species = density_.species_of(structures, pairs);
+  Buffer<Vec3> pair_gradients(pairs.n_pairs());
+  density_.for_each_centre(
+      pairs, species, true, [&] { return make_scratch(true); },
+      [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
+        adjoints(ws, scratch, dY_dX.row(i));
+        density_.reverse(pairs, i, ws, pair_gradients.data());
+      });
+  scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+}
+
+}  // namespace mercer

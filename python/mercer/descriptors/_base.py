@@ -1,0 +1,189 @@
+"""What every descriptor shares: features, their reverse pass, and being a value."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from mercer._core import core
+from mercer._validation import check_out
+from mercer.errors import ConfigError, DataError
+from mercer.structures import as_frames, naming_frames, symbols, to_batch
+
+#: Atoms closer than this (Angstrom) are a mistake of the input, not an environment.
+MIN_DISTANCE = 1e-3
+
+#: name -> class of every descriptor.
+DESCRIPTORS = {}
+
+
+def register(cls):
+    """Class decorator: enter a descriptor into `DESCRIPTORS` under the name of the class."""
+    DESCRIPTORS[cls.__name__] = cls
+    return cls
+
+
+@dataclass(frozen=True)
+class Environments:
+    """Structures together with their neighbour list, to be used by several descriptors or calls.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from mercer import SOAP
+    >>> environments = Environments.of(bulk("Si"), 5.0)
+    >>> SOAP("Si", 5.0, 4, 3, 0.5).transform(environments).shape
+    (2, 40)
+    """
+
+    frames: list
+    structures: object
+    pairs: object
+
+    @classmethod
+    def of(cls, frames, r_cut):
+        """Structures of `frames` with all pairs closer than `r_cut` (Angstrom).
+
+        Raises
+        ------
+        DataError
+            For structures that are not valid and for two atoms at the same place, naming the frame.
+        """
+        frames = as_frames(frames)
+        structures = to_batch(frames)
+        with naming_frames(frames):
+            pairs = core.build_pair_list(structures, r_cut, MIN_DISTANCE)
+        return cls(frames, structures, pairs)
+
+
+class Descriptor:
+    """Base of all descriptors: frozen dataclasses whose C++ counterpart is made at first use.
+
+    A subclass defines ``_make()``, which returns that counterpart, ``r_cut``, ``species`` (atomic numbers) and
+    ``feature_labels()``.
+    """
+
+    @cached_property
+    def _core(self):
+        return self._make()
+
+    def __getstate__(self):
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+    @property
+    def n_features(self):
+        """Number of columns."""
+        return self._core.n_features
+
+    @property
+    def per_atom(self):
+        """Whether there is a row for every atom; else for every frame."""
+        return self._core.per_atom
+
+    def environments(self, frames):
+        """`frames` with their neighbour list, to be given to several calls in place of `frames`."""
+        return Environments.of(frames, self.r_cut)
+
+    def _environments(self, frames):
+        environments = frames if isinstance(frames, Environments) else self.environments(frames)
+        known = np.isin(environments.structures.numbers, self.species)
+        if not known.all():
+            atom = int(np.argmin(known))
+            frame = int(np.searchsorted(environments.structures.offsets, atom, side="right")) - 1
+            raise DataError(
+                f"{environments.frames.where(frame)}: atom {atom - environments.structures.offsets[frame]} is "
+                f"{symbols(environments.structures.numbers[[atom]])[0]}, but the descriptor knows "
+                f"{', '.join(symbols(self.species))} only. Add it to species, or leave the frame out."
+            )
+        return environments
+
+    def transform(self, frames, out=None):
+        """Features of atoms or structures.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+        out : ndarray of shape (n_rows, n_features), optional
+            Takes the result; it is faster to reuse one than to make a new one. float64, C-ordered.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features)
+            float64; a row for every atom in the order of the frames (or for every frame).
+
+        Raises
+        ------
+        DataError
+            For structures that are not valid, atoms at the same place, elements that are not among `species`, and an
+            `out` of another shape or type.
+        """
+        environments = self._environments(frames)
+        shape = (self._core.n_rows(environments.structures), self.n_features)
+        out = core.empty(*shape) if out is None else check_out(out, shape)
+        self._core.transform(environments.structures, environments.pairs, out)
+        return out
+
+    def vjp(self, frames, dY_dX):
+        """Reverse pass: the gradient of a number Y with respect to positions and strain, from dY/dX.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+        dY_dX : ndarray of shape (n_rows, n_features)
+
+        Returns
+        -------
+        positions : ndarray of shape (n_atoms, 3)
+            dY/d(position), per Angstrom: a gradient; forces are its negative.
+        strain : ndarray of shape (n_frames, 3, 3)
+            dY/d(strain), where a strain e moves positions and cell as r -> (1 + e) r.
+
+        Raises
+        ------
+        DataError
+            As `transform`, and for `dY_dX` of another shape.
+        """
+        environments = self._environments(frames)
+        shape = (self._core.n_rows(environments.structures), self.n_features)
+        dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
+        if dY_dX.shape != shape:
+            raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {shape}: that of transform(frames).")
+        return self._core.vjp(environments.structures, environments.pairs, dY_dX)
+
+    def to_dict(self):
+        """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``."""
+
+        def plain(value):
+            return [plain(v) for v in value] if isinstance(value, tuple) else value
+
+        return {"type": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
+
+    @classmethod
+    def from_dict(cls, parameters):
+        """The descriptor whose `to_dict` gave `parameters`.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown type or parameter.
+
+        Examples
+        --------
+        >>> from mercer import SOAP
+        >>> soap = SOAP("Si", 5.0, 4, 3, 0.5)
+        >>> Descriptor.from_dict(soap.to_dict()) == soap
+        True
+        """
+        parameters = dict(parameters)
+        name = parameters.pop("type", cls.__name__)
+        if name not in DESCRIPTORS:
+            raise ConfigError(f"descriptor type={name!r} is unknown; choose one of {', '.join(DESCRIPTORS)}.")
+        kind = DESCRIPTORS[name]
+        unknown = sorted(set(parameters) - {field.name for field in fields(kind)})
+        if unknown:
+            known = ", ".join(field.name for field in fields(kind))
+            raise ConfigError(f"{name}: unknown parameter {unknown[0]!r}; expected {known}.")
+        return kind(**parameters)
