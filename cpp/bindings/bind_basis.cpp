@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bindings.hpp"
 
 #include "mercer/basis/cutoff.hpp"
@@ -16,6 +18,12 @@ py::array_t<double> map_distances(const Function& function, const Array<double>&
   py::array_t<double> out(view.size);
   double* result = out.mutable_data();
   for (index_t i = 0; i < view.size; ++i) result[i] = (function.*Method)(view[i]);
+  return out;
+}
+
+py::array_t<double> rounded(const std::vector<long double>& values) {
+  py::array_t<double> out(static_cast<py::ssize_t>(values.size()));
+  std::copy(values.begin(), values.end(), out.mutable_data());
   return out;
 }
 
@@ -61,7 +69,14 @@ void bind_basis(py::module_& m) {
            }),
            py::arg("name"), py::arg("n_max"), py::arg("l_max"), py::arg("r_cut"), py::arg("sigma"), py::arg("width"),
            py::arg("extra") = std::map<std::string, double>{})
-      .def_property_readonly("n_nodes", [](const RadialBasis& basis) { return basis.nodes().size(); })
+      .def_property_readonly("nodes", [](const RadialBasis& basis) { return rounded(basis.nodes()); })
+      .def_property_readonly("matrix",
+                             [](const RadialBasis& basis) {
+                               const auto n_nodes = static_cast<py::ssize_t>(basis.nodes().size());
+                               return rounded(basis.matrix()).reshape({py::ssize_t{-1}, n_nodes,
+                                                                       py::ssize_t{basis.parameters().n_max}});
+                             },
+                             "[l][node][n], or [1][node][n] for all l alike.")
       .def("integrals",
            [](const RadialBasis& basis, const Array<double>& r) {
              const auto& p = basis.parameters();

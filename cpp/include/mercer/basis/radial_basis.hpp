@@ -32,6 +32,7 @@ class RadialBasis {
 
   const RadialBasisParameters& parameters() const { return parameters_; }
   const std::vector<long double>& nodes() const { return nodes_; }
+  const std::vector<long double>& matrix() const { return matrix_; }
 
   /// I_nl(r) for 0 <= r <= r_cut into values[l * n_max + n], close to double precision. The Gaussian on the centre
   /// is a neighbour at r = 0.
