@@ -54,15 +54,20 @@ class Sigma(Options):
     virial: PositiveFloat | None = None
 
 
+@cache
 def _registered():
-    """{section: {type: class}} of the parts of a term, from the packages that define them."""
-    from mercer import descriptors, kernels
+    """{section: {type: class}} of the parts of a term."""
+    from mercer.descriptors import DESCRIPTORS
+    from mercer.kernels import KERNELS
 
-    def table(package):
-        classes = (getattr(package, name) for name in getattr(package, "__all__", dir(package)))
-        return {_snake(c.__name__): c for c in classes if isinstance(c, type) and dataclasses.is_dataclass(c)}
+    tables = {"descriptor": DESCRIPTORS, "kernel": KERNELS}
+    return {section: {_snake(cls.__name__): cls for cls in table.values()} for section, table in tables.items()}
 
-    return {"descriptor": table(descriptors), "kernel": table(kernels)}
+
+def make_part(section, options):
+    """The descriptor or kernel that the options of a section describe; what is left open takes its default."""
+    given = options.model_dump(exclude_none=True)
+    return _registered()[section][given.pop("type")](**given)
 
 
 def _snake(name):
@@ -106,7 +111,7 @@ def _part(section, first):
             value = {"type": value}
         if not isinstance(value, dict):
             raise ValueError(f"expected a mapping with 'type', got {value!r}")
-        kind = value.get("type") or first
+        kind = _snake(str(value.get("type") or first))
         known = list(_registered()[section])
         if kind not in known:
             raise _Unknown(kind, known)

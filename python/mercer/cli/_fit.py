@@ -6,7 +6,7 @@ from mercer import __version__, report
 from mercer.cli._data import read_data
 from mercer.cli._output import output_folder
 from mercer.cli._session import seconds
-from mercer.config import dump_options
+from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
 
@@ -155,15 +155,12 @@ def _check_elements(train, test):
 def build_potential(options):
     """The :class:`mercer.Potential` that complete options describe."""
     import mercer
-    from mercer import descriptors, kernels
-
     terms = []
     for t, term in enumerate(options.terms):
         made = []
-        for section, package in (("descriptor", descriptors), ("kernel", kernels)):
-            given = getattr(term, section).model_dump(exclude_none=True)
+        for section in ("descriptor", "kernel"):
             try:
-                made.append(package.from_dict(given))
+                made.append(make_part(section, getattr(term, section)))
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"terms.{t}.{section}: {error}") from None
         rest = {name: getattr(term, name) for name in ("delta", "n_sparse", "selection", "match_species")}

@@ -1,0 +1,186 @@
+"""The YAML of a fit: every option, overrides, messages, and the way back to text."""
+
+import pytest
+import yaml
+from mercer import config, kernels
+from mercer.config import dump_options, load_options, parse_assignment
+from mercer.errors import ConfigError
+
+
+def options(*assignments, text=None, tmp_path=None):
+    path = None
+    if text is not None:
+        path = tmp_path / "fit.yaml"
+        path.write_text(text)
+    return load_options(path, [(f"--set {a}", *parse_assignment(a)) for a in assignments])
+
+
+def message(*assignments, text=None, tmp_path=None):
+    with pytest.raises(ConfigError) as error:
+        options(*assignments, text=text, tmp_path=tmp_path)
+    return str(error.value)
+
+
+def test_defaults():
+    o = options()
+    assert o.e0 == "auto" and o.seed == 0 and o.sigma.energy is None
+    assert [t.descriptor.type for t in o.terms] == ["soap"]
+    assert o.terms[0].kernel.type == "polynomial" and o.terms[0].kernel.zeta == 4
+    assert o.terms[0].descriptor.r_cut is None
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("terms.0.descriptor.r_cut=4.5", lambda o: o.terms[0].descriptor.r_cut == 4.5),
+        ("terms.0.n_sparse={Si: 10, O: 20}", lambda o: o.terms[0].n_sparse == {"Si": 10, "O": 20}),
+        ("terms.0.kernel=gaussian", lambda o: o.terms[0].kernel.type == "gaussian"),
+        ("sigma.energy=1e-3", lambda o: o.sigma.energy == 1e-3),
+        ("e0={Si: -0.8}", lambda o: o.e0 == {"Si": -0.8}),
+        ("e0=-0.8", lambda o: o.e0 == -0.8),
+        ("e0=none", lambda o: o.e0 == "none"),
+        ("config_type_sigma.surface.energy=0.01", lambda o: o.config_type_sigma["surface"].energy == 0.01),
+        ("units.energy=kcal/mol", lambda o: o.units.energy == "kcal/mol"),
+        ("train=a.xyz", lambda o: o.train == ["a.xyz"]),
+        ("test=[a.xyz, b.xyz]", lambda o: o.test == ["a.xyz", "b.xyz"]),
+        ("terms.0.delta=auto", lambda o: o.terms[0].delta is None),
+        ("seed=7", lambda o: o.seed == 7),
+    ],
+)
+def test_set(text, value):
+    assert value(options(text))
+
+
+def test_set_overrides_the_file_and_later_ones_win(tmp_path):
+    text = "terms:\n  - descriptor: soap\n    delta: 0.5\nsigma: {energy: 0.1}\n"
+    o = options("sigma.energy=0.2", "sigma.energy=0.3", "terms.0.descriptor.r_cut=4", text=text, tmp_path=tmp_path)
+    assert (o.sigma.energy, o.terms[0].delta, o.terms[0].descriptor.r_cut) == (0.3, 0.5, 4.0)
+
+
+def test_second_term():
+    o = options("terms.0.delta=1", "terms.1.delta=2", "terms.1.kernel={type: gaussian, length_scale: 0.5}")
+    assert [t.delta for t in o.terms] == [1, 2]
+    assert o.terms[1].kernel.length_scale == 0.5
+
+
+def test_an_index_of_none_means_all_terms(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("terms: [{delta: 1}, {delta: 2}]\n")
+    o = load_options(path, [("--n-sparse", ("terms", None, "n_sparse"), 7)])
+    assert [t.n_sparse for t in o.terms] == [7, 7]
+    assert load_options(None, [("--n-sparse", ("terms", None, "n_sparse"), 7)]).terms[0].n_sparse == 7
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("trains: a\n", ["fit.yaml:1", "unknown option 'trains'", "did you mean 'train'"]),
+        ("seed: 1\nsigma:\n  enrgy: 1\n", ["fit.yaml:3", "'sigma.enrgy'", "'energy'"]),
+        ("terms:\n  - descriptor:\n      rcut: 5\n", ["fit.yaml:3", "'terms.0.descriptor.rcut'", "'r_cut'"]),
+        ("terms:\n  - kernel: {type: polinomial}\n", ["fit.yaml:2", "unknown type 'polinomial'", "'polynomial'"]),
+        ("r_cut: 5\n", ["fit.yaml:1", "'r_cut'", "'terms.0.descriptor.r_cut'"]),
+        ("xyzzy: 5\n", ["fit.yaml:1", "'xyzzy'", "known: train"]),
+        ("sigma: {energy: -1}\n", ["fit.yaml:1", "sigma.energy", "greater than 0", "-1"]),
+        ("terms:\n  - descriptor:\n      r_cut: wide\n", ["fit.yaml:3", "terms.0.descriptor.r_cut", "'wide'"]),
+        ("e0: foo\n", ["fit.yaml:1", "e0:", "lstsq", "'foo'"]),
+        ("e0: {Si: foo}\n", ["fit.yaml:1", "e0", "{element: eV}"]),
+        ("solver: cg\n", ["fit.yaml:1", "solver", "'whitened', 'qr' or 'normal'", "'cg'"]),
+        ("a: [1\n", ["fit.yaml:2", "not valid YAML"]),
+        ("- 1\n", ["fit.yaml", "got a list"]),
+        ("terms: []\n", ["fit.yaml:1", "terms", "at least 1"]),
+        ("config_type_sigma: {bulk: {energi: 1}}\n", ["'config_type_sigma.bulk.energi'", "did you mean"]),
+    ],
+)
+def test_messages_name_line_option_and_way_out(tmp_path, text, parts):
+    found = message(text=text, tmp_path=tmp_path)
+    for part in parts:
+        assert part in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("terms.0.descriptor.rcut=5", ["--set terms.0.descriptor.rcut=5", "'r_cut'"]),
+        ("terms.3.delta=1", ["index 3", "only 0"]),
+        ("foo", ["expected option=value"]),
+        ("seed=-1", ["--set seed=-1", "seed"]),
+        ("train.0.x=1", ["--set train.0.x=1"]),
+        ("seed.x.y=1", ["--set seed.x.y=1"]),
+        ("terms.0.n_sparse=0", ["terms.0.n_sparse", "positive whole number"]),
+        ("test_fraction=2", ["test_fraction", "less than 1"]),
+        ("n_max=3", ["'terms.0.descriptor.n_max'"]),
+        ("seed=[1", ["not valid YAML"]),
+    ],
+)
+def test_messages_of_assignments(text, parts):
+    found = message(text)
+    for part in parts:
+        assert part in found
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_options(tmp_path / "none.yaml")
+
+
+def test_messages_of_flags_name_the_flag():
+    with pytest.raises(ConfigError, match=r"^--n-sparse: terms.0.n_sparse"):
+        load_options(None, [("--n-sparse", ("terms", None, "n_sparse"), -1)])
+
+
+ALL = [
+    "train=[a.xyz]",
+    "terms.0.descriptor.r_cut=4.2000000000000001",
+    "terms.0.descriptor.species=[Si, O]",
+    "terms.0.n_sparse={Si: 10, O: 3}",
+    "sigma.energy=0.1234567890123456789",
+    "terms.0.delta=1.0e-07",
+    "e0={Si: -0.8, O: 1.25e-3}",
+    "config_type_sigma.bulk.energy=0.5",
+    "terms.1.kernel={type: matern, nu: 1.5, length_scale: 0.3}",
+    "output='a: b #c'",
+    "keys.energy='yes'",
+]
+
+
+@pytest.mark.parametrize("assignments", [[], ALL])
+def test_written_configuration_gives_the_same_options(tmp_path, assignments):
+    o = options(*assignments)
+    path = tmp_path / "again.yaml"
+    path.write_text(dump_options(o, {"terms.0.descriptor.r_cut": "a reason"}, ["header"]))
+    assert load_options(path) == o
+    assert "# a reason" in path.read_text()
+    assert path.read_text().startswith("# header\n")
+
+
+def test_the_written_configuration_holds_every_option():
+    written = yaml.safe_load(dump_options(options()))
+
+    def names(tree, prefix=""):
+        for key, value in tree.items():
+            if isinstance(value, dict) and value:
+                yield from names(value, f"{prefix}{key}.")
+            elif key == "terms":
+                yield from names(value[0], "terms.0.")
+            else:
+                yield prefix + key
+
+    parts = set(config.all_options())
+    for section in ("terms.0.descriptor", "terms.0.kernel"):
+        parts.discard(section)
+        parts -= {n for n in parts if n.startswith(section + ".")}
+    found = set(names(written))
+    assert parts <= found
+    assert {"terms.0.descriptor.r_cut", "terms.0.kernel.zeta"} <= found
+
+
+@pytest.mark.parametrize("kind", sorted(kernels.KERNELS))
+def test_every_kernel_can_be_asked_for(kind):
+    assert options(f"terms.0.kernel={kind}").terms[0].kernel.type == kind
+
+
+def test_every_option_has_help_or_an_obvious_section():
+    for name in config.HELP:
+        parts = name.split(".")
+        assert any(full.replace(".0", "").startswith(".".join(parts)) for full in [*config.all_options(), "terms"]), name
