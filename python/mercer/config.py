@@ -8,6 +8,7 @@ import difflib
 import re
 import typing
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,6 +106,7 @@ def _part(section, first):
     """Validator of a descriptor or kernel section: ``type`` says which options it has."""
 
     def validate(value):
+        """The options of one part, by its type."""
         if isinstance(value, Options):
             return value
         if isinstance(value, str):
@@ -114,7 +116,7 @@ def _part(section, first):
         kind = _snake(str(value.get("type") or first))
         known = list(_registered()[section])
         if kind not in known:
-            raise _Unknown(kind, known)
+            raise _Unknown("type", kind, known)
         return _model_of(section, kind).model_validate({**value, "type": kind})
 
     return validate
@@ -123,8 +125,21 @@ def _part(section, first):
 class _Unknown(ValueError):
     """A name that is not in a list, with the nearest one that is."""
 
-    def __init__(self, name, known):
-        super().__init__(f"unknown type {name!r}{_nearest(name, known)} (known: {', '.join(known)})")
+    def __init__(self, what, name, known):
+        super().__init__(f"unknown {what} {name!r}{_nearest(name, known)} (known: {', '.join(known)})")
+
+
+def _one_of(what, module, table):
+    """Validator of a name in a table of another module."""
+
+    def validate(value):
+        """`value` if the table knows it."""
+        known = list(getattr(import_module(module), table))
+        if value not in known:
+            raise _Unknown(what, value, known)
+        return value
+
+    return pydantic.AfterValidator(validate)
 
 
 class TermOptions(Options):
@@ -138,7 +153,7 @@ class TermOptions(Options):
     )
     delta: PositiveFloat | None = None
     n_sparse: PositiveInt | dict[str, PositiveInt] | None = None
-    selection: str = "cur"
+    selection: Annotated[str, _one_of("method", "mercer.selection", "SELECTIONS")] = "cur"
     match_species: bool = True
 
 
@@ -158,7 +173,7 @@ class FitOptions(Options):
     terms: Annotated[list[TermOptions], Field(min_length=1)] = Field(
         default_factory=lambda: [TermOptions()], validate_default=True
     )
-    solver: Literal["whitened", "qr", "normal"] = "whitened"
+    solver: Annotated[str, _one_of("solver", "mercer.linalg", "SOLVERS")] = "whitened"
     max_selection: PositiveInt | None = None
     seed: NonNegativeInt = 0
     threads: PositiveInt | None = None
@@ -187,7 +202,7 @@ HELP = {
     "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",
     "terms.delta": "standard deviation of an atom's energy in this term, eV",
     "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}",
-    "terms.selection": "how the sparse points are chosen",
+    "terms.selection": "how the sparse points are chosen: cur, fps, pivoted_cholesky, random",
     "terms.match_species": "only atoms of the same element are compared",
     "solver": "whitened, qr or normal",
     "seed": "of every random choice",
@@ -333,7 +348,7 @@ def _without_auto(value, path=()):
         inner = {k: _without_auto(v, (*path, k)) for k, v in value.items()}
         return {k: v for k, v in inner.items() if v is not None}
     if isinstance(value, list):
-        return [_without_auto(v, (*path, i)) or ({} if v is None else v) for i, v in enumerate(value)]
+        return [{} if v is None else _without_auto(v, (*path, i)) for i, v in enumerate(value)]
     return None if value == "auto" and path != ("e0",) else value
 
 
@@ -363,9 +378,10 @@ def _fields_at(path, raw):
 
 def all_options():
     """Dotted names of every option, the parts of terms by their first type."""
-    names = [n for n in FitOptions.model_fields if n != "terms"]
-    names += [f"{s}.{n}" for s, m in (("keys", Keys), ("units", Units), ("sigma", Sigma)) for n in m.model_fields]
-    names += [f"terms.0.{n}" for n in TermOptions.model_fields]
+    sections = {"keys": Keys, "units": Units, "sigma": Sigma}
+    names = [n for n in FitOptions.model_fields if n not in ("terms", *sections)]
+    names += [f"{section}.{n}" for section, model in sections.items() for n in model.model_fields]
+    names += [f"terms.0.{n}" for n in TermOptions.model_fields if n not in _registered()]
     for section, table in _registered().items():
         for kind in table:
             names += [f"terms.0.{section}.{n}" for n in _model_of(section, kind).model_fields]

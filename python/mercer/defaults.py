@@ -75,7 +75,8 @@ def choose(options, frames, energies):
             if name in type(term.descriptor).model_fields and getattr(term.descriptor, name) is None:
                 chosen[name] = value
                 notes[f"{path}.descriptor.{name}"] = reason
-        update = {"descriptor": term.descriptor.model_copy(update=chosen)}
+        given = term.descriptor.model_dump(exclude_none=True)
+        update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
         for name, (value, reason) in _term_rules(len(numbers), len(elements), spread, len(options.terms)).items():
             if getattr(term, name) is None:
                 update[name] = value

@@ -100,11 +100,9 @@ def _prepare(options, session, show=False):
             test = read_data(options.test, options)
     elif options.n_train or options.test_fraction:
         train, test = _split(train, options)
-    for name, data in (("train", train), ("test", test)):
-        if data is not None:
-            for line in data.describe():
-                session.say(f"  {name + ':':7s}{line}")
-                name = ""
+    for name, data in (("train:", train), ("test:", test)):
+        for k, line in enumerate(data.describe() if data is not None else ()):
+            session.say(f"  {'' if k else name:7s}{line}")
     if test is not None:
         _check_elements(train, test)
     with session.stage("choose settings"):
@@ -182,12 +180,19 @@ def build_potential(options):
 
 def _say_fit(fitted, session):
     """The parts of the fit's report that a user should see."""
-    e0 = fitted.get("e0")
-    if e0:
-        session.say("  E0: " + ", ".join(f"{s} {v:.6g} eV" for s, v in e0.items()))
-    for key, text in (("rank", "rank"), ("jitter", "jitter"), ("log_marginal_likelihood", "log marginal likelihood")):
-        if key in fitted:
-            session.say(f"  {text}: {fitted[key]:.6g}")
+    used = {kind: entry for kind, entry in fitted["labels"].items() if entry["rows"]}
+    session.say("  trained on " + ", ".join(f"{entry['rows']} {kind} labels" for kind, entry in used.items()))
+    unused = [kind for kind in fitted["labels"] if kind not in used]
+    if unused:
+        session.say(f"  found, but not trained on: {', '.join(unused)}")
+    e0 = ", ".join(f"{s} {e['energy']:.6g} eV ({e['source']})" for s, e in fitted["e0"].items())
+    session.say(f"  E0: {e0}")
+    for t, counts in enumerate(fitted["n_sparse"]):
+        session.say(f"  term {t}: sparse points " + ", ".join(f"{s} {n}" for s, n in counts.items()))
+    session.say(
+        f"  rank {fitted['rank']}, jitter {fitted['jitter']:.3g}, "
+        f"log marginal likelihood {fitted['log_marginal_likelihood']:.6g}"
+    )
 
 
 def _estimate(options, potential, train):
