@@ -185,8 +185,8 @@ def _say_fit(fitted, session):
     unused = [kind for kind in fitted["labels"] if kind not in used]
     if unused:
         session.say(f"  found, but not trained on: {', '.join(unused)}")
-    e0 = ", ".join(f"{s} {e['energy']:.6g} eV ({e['source']})" for s, e in fitted["e0"].items())
-    session.say(f"  E0: {e0}")
+    sources = fitted["e0_sources"]
+    session.say("  E0: " + ", ".join(f"{s} {e:.6g} eV ({sources[s]})" for s, e in fitted["e0"].items()))
     for t, counts in enumerate(fitted["n_sparse"]):
         session.say(f"  term {t}: sparse points " + ", ".join(f"{s} {n}" for s, n in counts.items()))
     session.say(
