@@ -29,6 +29,19 @@ def set_num_threads(n):
     core.set_num_threads(int(n))
 
 
+def num_threads():
+    """Number of threads that the core would use now.
+
+    Examples
+    --------
+    >>> import mercer
+    >>> with mercer.threads(1):
+    ...     print(num_threads())
+    1
+    """
+    return core.num_threads()
+
+
 @contextlib.contextmanager
 def threads(n):
     """Use `n` threads inside a ``with`` block; None changes nothing.

@@ -63,7 +63,9 @@ def check_count(value, name, *, minimum=1):
 def check_finite(array, name):
     """Raise DataError with the first offending index if `array` holds NaN or infinity; return it otherwise."""
     # the sum of finite numbers is finite (or overflows, then the exact test decides): one pass, no temporary
-    if array.size and not np.isfinite(array.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    if not np.isfinite(total):
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             where = ", ".join(str(i) for i in bad[0])

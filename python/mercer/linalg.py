@@ -14,24 +14,73 @@ out sparse points which depend on the others (duplicates). In these whitened coo
 References: L. Foster et al., J. Mach. Learn. Res. 10, 857 (2009) (stability of the variants); C. E. Rasmussen and
 C. K. I. Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.2, 5.4.2, 8.3; J. Demmel et
 al., SIAM J. Sci. Comput. 34, A206 (2012) (QR of stacked blocks).
+
+Rounding depends on how BLAS splits its work, and ill-conditioned systems amplify it a million times. The sparse solvers
+therefore run BLAS on one thread and split the work themselves, into fixed pieces: the result is the same to the bit for
+any number of threads.
 """
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import blas, lapack
+from threadpoolctl import ThreadpoolController
 
+from mercer._threads import num_threads
 from mercer._validation import check_choice, check_finite, check_positive
 from mercer.errors import ConfigError, DataError
 
 #: Rows of K_LM that are whitened at a time: enough for BLAS-3 speed, small beside the M x M state.
 _CHUNK = 1024
+#: Fixed pieces of the work of one chunk: rows to whiten, columns of the accumulator.
+_PIECE_ROWS, _PIECE_COLUMNS = 128, 256
+#: Multiplications below which threads cost more than they bring.
+_WORTH_THREADS = 10**8
 _LOG_2PI = float(np.log(2.0 * np.pi))
 #: Smallest relative pivot that is taken for more than the rounding of kernel values: (x.y)^4 of two computations of one
 #: dot product of thousands of terms differs by up to 1e-13.
 _PIVOT_FLOOR = 2e-13
 #: Jitters tried by "auto", relative to the mean diagonal.
 JITTER_LADDER = (0.0, *(10.0**e for e in range(-12, -5)))
+
+
+class _OneBlasThread(contextlib.ContextDecorator):
+    """Run BLAS on one thread; may be nested and entered from several threads at once."""
+
+    def __init__(self):
+        self._controller = ThreadpoolController()
+        self._lock = threading.Lock()
+        self._depth = 0
+
+    def __enter__(self):
+        with self._lock:
+            if self._depth == 0:
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._depth += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._limit.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
+
+
+def _for_pieces(function, n, piece, work):
+    """Call ``function(slice)`` for fixed pieces of range(n), on threads if the `work` (multiplications) is worth it."""
+    pieces = [slice(start, min(start + piece, n)) for start in range(0, n, piece)]
+    n_threads = min(num_threads(), len(pieces)) if work > _WORTH_THREADS else 1
+    if n_threads <= 1:
+        for part in pieces:
+            function(part)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(function, pieces))
 
 
 def _fortran(shape):
@@ -70,7 +119,7 @@ def _labels(y, n_rows):
     y = np.asarray(y, dtype=np.float64)
     if y.ndim not in (1, 2) or len(y) != n_rows:
         raise DataError(f"y has shape {y.shape}; expected a label for each of the {n_rows} rows.")
-    return check_finite(y, "y").reshape(n_rows, -1)
+    return check_finite(y, "y").reshape(n_rows, y.shape[1] if y.ndim == 2 else 1)
 
 
 def _sigmas(sigma, n_rows):
@@ -118,11 +167,24 @@ class WhiteningFactor:
         return np.setdiff1d(np.arange(self.n_points), self.points)
 
     def whiten(self, K_XM):
-        """L^-1 K_XM^T: shape (rank, n_rows), Fortran order, a fresh array."""
-        phi = np.take(K_XM, self.points, axis=1, mode="clip").T
-        return _triangular_solve(self.lower, np.asfortranarray(phi), lower=1)
+        """Phi = K_XM L^-T: shape (n_rows, rank), a fresh C-ordered array."""
+        return _solve_rows(K_XM, self.points, self.lower, lower=1)
 
 
+def _solve_rows(K_XM, points, triangle, *, lower, transpose=False):
+    """Solve triangle x = k (or triangle^T x = k) for every row k of ``K_XM[:, points]``."""
+    solved = np.empty((len(K_XM), len(points)))
+
+    def piece(rows):
+        np.take(K_XM[rows], points, axis=1, out=solved[rows], mode="clip")
+        _triangular_solve(triangle, solved[rows].T, lower=lower, transpose=transpose)
+
+    with one_blas_thread:
+        _for_pieces(piece, len(K_XM), _PIECE_ROWS, solved.size * len(points))
+    return solved
+
+
+@one_blas_thread
 def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
     """Pivoted Cholesky factorisation of K_MM, scaled to a unit diagonal, that stops at its numerical rank.
 
@@ -195,9 +257,13 @@ class _Whitened:
         self.rhs = _fortran((rank, n_targets))
 
     def update(self, phi, y):
-        """phi: (rank, rows) Fortran order, y: (rows, targets); both already divided by sigma."""
-        self.gram = blas.dsyrk(1.0, phi, beta=1.0, c=self.gram, lower=1, overwrite_c=1)
-        self.rhs += phi @ y
+        """phi: (rows, rank), y: (rows, targets); both already divided by sigma. Fills the lower triangle."""
+
+        def piece(columns):
+            self.gram[columns.start :, columns] += phi[:, columns.start :].T @ phi[:, columns]
+
+        _for_pieces(piece, phi.shape[1], _PIECE_COLUMNS, phi.size * phi.shape[1])
+        self.rhs += phi.T @ y
 
     def merge(self, other):
         self.gram += other.gram
@@ -233,8 +299,8 @@ class _QR:
         return lapack.dtpqrt(0, min(32, n), triangle, rows, overwrite_a=1, overwrite_b=1)[0]
 
     def update(self, phi, y):
-        rows = np.empty((phi.shape[1], len(self.triangle)), order="F")
-        rows[:, : self.rank] = phi.T
+        rows = np.empty((len(phi), len(self.triangle)), order="F")
+        rows[:, : self.rank] = phi
         rows[:, self.rank :] = y
         self.triangle = self._stack(self.triangle, rows)
 
@@ -326,6 +392,7 @@ class SparseSystem:
         """M, the number of sparse points (and of weights)."""
         return self.whitening.n_points
 
+    @one_blas_thread
     def update(self, K_LM, y, sigma, *, prior_variance=None):
         """Fold in a block of rows.
 
@@ -363,18 +430,19 @@ class SparseSystem:
             if self._sums.whitens:
                 phi = self.whitening.whiten(K_LM[rows])
                 if prior_variance is not None:
-                    unexplained = prior_variance[rows] - np.einsum("ml,ml->l", phi, phi)
+                    unexplained = prior_variance[rows] - np.einsum("lm,lm->l", phi, phi)
                     variance = variance + np.maximum(unexplained, 0.0)
             else:
-                phi = np.asfortranarray(np.take(K_LM[rows], self.whitening.points, axis=1).T)
+                phi = np.take(K_LM[rows], self.whitening.points, axis=1)
             scale = 1.0 / np.sqrt(variance)
-            phi *= scale
+            phi *= scale[:, None]
             scaled_y = y[rows] * scale[:, None]
             self._sums.update(phi, scaled_y)
             self._yy += np.einsum("lt,lt->t", scaled_y, scaled_y)
             self._log_lambda += float(np.log(variance).sum())
         self.n_rows += n_rows
 
+    @one_blas_thread
     def merge(self, other):
         """Add the rows of another system with the same sparse points, solver and jitter.
 
@@ -422,6 +490,7 @@ class SparseSystem:
             setattr(system._sums, name, np.array(state[name], order="F"))
         return system
 
+    @one_blas_thread
     def solve(self):
         """Weights and everything else that the accumulated rows determine; more rows may follow.
 
@@ -477,15 +546,10 @@ class SparseCovariance:
         return cls(points, packed)
 
     def _halves(self, K_XM):
+        """K_XM L^-T and K_XM L^-T L_A^-T, both (n, rank); transposed views of the triangles are Fortran-ordered."""
         K_XM = np.asarray(K_XM, dtype=np.float64)
-        prior = np.asfortranarray(np.take(K_XM, self.points, axis=1).T)
-        if prior.size:
-            # L in C order lies in the lower triangle; its transposed view is upper and needs trans_a
-            prior = blas.dtrsm(1.0, self.factors[1:].T, prior, lower=0, trans_a=1, overwrite_b=1)
-        posterior = prior.copy(order="F")
-        if prior.size:
-            posterior = blas.dtrsm(1.0, self.factors[:-1].T, posterior, lower=1, trans_a=0, overwrite_b=1)
-        return prior, posterior
+        prior = _solve_rows(K_XM, self.points, self.factors[1:].T, lower=0, transpose=1)
+        return prior, _solve_rows(prior, np.arange(len(self.points)), self.factors[:-1].T, lower=1)
 
     def variance(self, K_XM, prior_variance):
         """Variance of the latent function (DTC), k** - |L^-1 k|^2 + |L_A^-1 L^-1 k|^2, never negative.
@@ -507,19 +571,19 @@ class SparseCovariance:
         J. Quinonero-Candela and C. E. Rasmussen, J. Mach. Learn. Res. 6, 1939 (2005), eq. 20b.
         """
         prior, posterior = self._halves(K_XM)
-        unexplained = np.asarray(prior_variance, dtype=np.float64) - np.einsum("mx,mx->x", prior, prior)
-        return np.maximum(unexplained, 0.0) + np.einsum("mx,mx->x", posterior, posterior)
+        unexplained = np.asarray(prior_variance, dtype=np.float64) - np.einsum("xm,xm->x", prior, prior)
+        return np.maximum(unexplained, 0.0) + np.einsum("xm,xm->x", posterior, posterior)
 
     def covariance(self, K_XM, K_XX):
         """Covariance matrix (n, n) of the latent function (DTC); `K_XX` is the prior one."""
         prior, posterior = self._halves(K_XM)
-        return np.asarray(K_XX, dtype=np.float64) - prior.T @ prior + posterior.T @ posterior
+        return np.asarray(K_XX, dtype=np.float64) - prior @ prior.T + posterior @ posterior.T
 
     def leverage(self, K_LM, sigma):
         """h_l = k_l Sigma_c k_l / sigma_l^2: leave-one-out residuals are (y - K_LM c) / (1 - h)."""
         sigma = _sigmas(sigma, len(K_LM))
         posterior = self._halves(K_LM)[1]
-        return np.einsum("ml,ml->l", posterior, posterior) / sigma**2
+        return np.einsum("lm,lm->l", posterior, posterior) / sigma**2
 
 
 @dataclass(frozen=True)

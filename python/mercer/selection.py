@@ -16,6 +16,8 @@ from mercer.errors import ConfigError, DataError
 _BLOCK_BYTES = 64 * 2**20
 #: Candidates that are compared exactly between two passes over all rows.
 _CANDIDATES = 512
+#: Above this rank the singular vectors come from a randomised decomposition.
+_EXACT_SVD = 2048
 #: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
 PIVOT_TOL = 1e-10
 
@@ -222,7 +224,7 @@ def leverage_scores(X, n_components=None, *, random_state=0):
     ----------
     M. W. Mahoney and P. Drineas, Proc. Natl. Acad. Sci. 106, 697 (2009).
     """
-    if min(X.shape) > 2048:
+    if min(X.shape) > _EXACT_SVD:
         k = min(512, *X.shape)
         u, s, _ = randomized_svd(X, k, n_iter=2, random_state=random_state)
     elif X.shape[1] <= len(X):
