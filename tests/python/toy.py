@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from ase.neighborlist import neighbor_list
+from mercer import neighbor_list
 
 
 @dataclass(frozen=True)

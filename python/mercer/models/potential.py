@@ -18,6 +18,7 @@ from mercer._validation import check_choice, check_count, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SOLVERS, SparseSystem
+from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, stack
@@ -27,8 +28,6 @@ from mercer.structures import LABEL_KINDS, info_numbers, read_labels
 
 _log = logging.getLogger("mercer")
 
-#: Features and kernel rows of one chunk of frames take about this much memory.
-_CHUNK_BYTES = 64 * 2**20
 #: Rows of K are kept for the statistics of residuals while they take less than this; else they are computed again.
 _ROWS_BYTES = 128 * 2**20
 
@@ -508,8 +507,8 @@ def _residuals(blocks, weights):
 
 
 def _chunk_atoms(terms):
-    """Atoms per chunk, so that features and rows of all terms take about `_CHUNK_BYTES`."""
-    return max(256, _CHUNK_BYTES // (8 * sum(term.points.features.shape[1] + len(term) for term in terms)))
+    """Atoms per chunk: features and rows of all terms then take about `_base.BLOCK_BYTES`."""
+    return block_rows(sum(term.points.features.shape[1] + len(term) for term in terms))
 
 
 def _block_diagonal(blocks):

@@ -8,7 +8,8 @@ Header (format 1), every hyperparameter explicit::
     species        [atomic number, ...] that the potential knows, ascending
     e0             {"energies": [eV per species], "sources": [...], "undetermined": [[...], ...]}
     terms          [{descriptor, kernel, delta, n_sparse, selection, match_species, n_points, n_features}, ...]
-    log_marginal_likelihood, report
+    log_marginal_likelihood
+    report         Potential.fit_report_ without times, so that the same fit gives the same file
 
 Arrays: ``terms.<t>.features`` (n_points, n_features), ``terms.<t>.species`` (n_points,), ``terms.<t>.origin``
 (n_points, 2), ``terms.<t>.weights`` (n_points,), and, where error bars are wanted, ``covariance.points`` (rank,) and
@@ -53,7 +54,7 @@ def potential_to_file(potential, *, variance):
         },
         "terms": [],
         "log_marginal_likelihood": float(potential.log_marginal_likelihood_),
-        "report": potential.fit_report_,
+        "report": {key: value for key, value in potential.fit_report_.items() if key != "seconds"},
     }
     arrays, start = {}, 0
     for t, sparse_term in enumerate(potential.terms_):

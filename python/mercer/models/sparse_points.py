@@ -52,89 +52,70 @@ class SparsePoints:
         return len(self.features)
 
 
-def points_per_species(n_sparse, numbers):
-    """How many sparse points each species gets.
-
-    Parameters
-    ----------
-    n_sparse : int or mapping
-        A total, shared out in proportion to the numbers of environments, at least one each; or {element: number}.
-    numbers : (n,) int array
-        Species of all environments; 0 for all where species do not matter.
-
-    Returns
-    -------
-    dict
-        {species: number of points}
-
-    Raises
-    ------
-    DataError
-        If there are fewer environments than points, or fewer points than species.
-    ConfigError
-        If a mapping leaves out a species of the data.
-    """
-    found, counts = np.unique(numbers, return_counts=True)
-    available = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    listing = ", ".join(f"{symbol(z)}: {n}" for z, n in available.items() if z) or f"{len(numbers)} in all"
-    wanted = {0: n_sparse}
-    if isinstance(n_sparse, Mapping):
-        wanted = {z: int(n) for z, n in by_number(n_sparse).items()}
-        missing = [symbol(z) for z in available if z not in wanted]
-        if missing:
-            raise ConfigError(f"n_sparse: no number for {', '.join(missing)}, which the data contain")
-        available.update({z: 0 for z in wanted if z not in available})
-    for z, n in wanted.items():
-        most = available[z] if isinstance(n_sparse, Mapping) else len(numbers)
-        if n > most:
-            raise DataError(
-                f"n_sparse={n}{f' for {symbol(z)}' if z else ''} is larger than the data: {most} environments "
-                f"({listing}); lower n_sparse to at most {most}, or add frames"
-            )
-    if isinstance(n_sparse, Mapping):
-        return wanted
-    if n_sparse < len(found):
-        raise DataError(f"n_sparse={n_sparse} is smaller than the number of species ({listing}); raise n_sparse")
-    return dict(zip(found.tolist(), split_count(n_sparse, counts), strict=True))
-
-
 def choose_points(term, data, seed, max_selection=None, progress=None):
     """Sparse points of a term from the environments of `data` (FrameData).
 
     The features of at most `max_selection` environments, drawn at random (seeded) from each species in proportion to
-    the points wanted of it, are held at once; the term's `selection` chooses among them.
+    its number, are held at once; the term's `selection` chooses among them.
+
+    Raises
+    ------
+    DataError
+        If there are fewer distinct environments than points, or fewer points than species.
+    ConfigError
+        If `n_sparse` is a mapping that leaves out a species of the data.
     """
     species = data.numbers if term.match_species else np.zeros_like(data.numbers)
-    wanted = points_per_species(term.n_sparse, species)
-    n_sparse = sum(wanted.values())
+    shares = _shares(term.n_sparse, species)
     if max_selection is None:
         max_selection = min(_MAX_SELECTION, _SELECTION_BYTES // (8 * term.descriptor.n_features))
     rng = np.random.default_rng(seed)
     pool = []
-    for z, n in wanted.items():
+    for z, share in shares.items():
         members = np.flatnonzero(species == z)
-        size = min(len(members), max(n, max_selection * n // n_sparse))
-        pool.append(np.sort(rng.choice(members, size, replace=False)) if size < len(members) else members)
-    all_rows = np.sort(np.concatenate(pool))
-    features = _features_of(all_rows, term, data, progress)
-    chosen = []
-    for (z, n), members in zip(wanted.items(), pool, strict=True):
-        rows = np.searchsorted(all_rows, members)
-        try:
-            picked = select(
-                features[rows], n, term.selection, kernel=term.kernel, random_state=int(rng.integers(2**31))
-            )
-        except ConfigError as error:
-            name = f" of {symbol(z)}" if z else ""
-            raise DataError(f"sparse points: environments{name}: {error}") from error
-        chosen.append(members[picked])
-    atoms = np.concatenate(chosen)
+        size = max(share, max_selection * len(members) // len(species))
+        pool.append(members if size >= len(members) else rng.choice(members, size, replace=False))
+    atoms = np.sort(np.concatenate(pool))
+    X = _features_of(atoms, term, data, progress)
+    options = {"method": term.selection, "kernel": term.kernel, "random_state": int(rng.integers(2**31))}
+    try:
+        if isinstance(term.n_sparse, Mapping):
+            members = [np.flatnonzero(species[atoms] == z) for z in shares]
+            picks = [rows[select(X[rows], n, **options)] for rows, n in zip(members, shares.values(), strict=True)]
+            chosen = np.sort(np.concatenate(picks))
+        else:
+            chosen = select(X, term.n_sparse, groups=species[atoms], **options)
+    except ConfigError as error:
+        raise DataError(f"sparse points: {error}") from error
+    atoms = atoms[chosen]
     frames = np.searchsorted(data.offsets, atoms, side="right") - 1
-    return SparsePoints(
-        features[np.searchsorted(all_rows, atoms)],
-        data.numbers[atoms],
-        np.stack([data.origin[frames], atoms - data.offsets[frames]], axis=1),
-    )
+    origin = np.stack([data.origin[frames], atoms - data.offsets[frames]], axis=1)
+    return SparsePoints(X[chosen], data.numbers[atoms], origin)
+
+
+def _shares(n_sparse, species):
+    """{species: points}: the numbers of a mapping, else `n_sparse` in proportion to the environments of each."""
+    found, counts = np.unique(species, return_counts=True)
+    available = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    listing = ", ".join(f"{symbol(z)}: {n}" for z, n in available.items() if z) or f"{len(species)} in all"
+    if not isinstance(n_sparse, Mapping):
+        if n_sparse > len(species):
+            raise DataError(
+                f"n_sparse={n_sparse} is larger than the data: {len(species)} environments ({listing}); "
+                f"lower n_sparse to at most {len(species)}, or add frames"
+            )
+        return dict(zip(found.tolist(), split_count(max(n_sparse, len(found)), counts), strict=True))
+    wanted = by_number(n_sparse)
+    missing = [symbol(z) for z in available if z not in wanted]
+    if missing:
+        raise ConfigError(f"n_sparse: no number for {', '.join(missing)}, which the data contain")
+    for z, n in wanted.items():
+        if n > available.get(z, 0):
+            raise DataError(
+                f"n_sparse={n} for {symbol(z)} is larger than the data: {available.get(z, 0)} environments "
+                f"({listing}); lower n_sparse, or add frames"
+            )
+    return wanted
 
 
 def _features_of(atoms, term, data, progress):

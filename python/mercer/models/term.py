@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mercer._validation import check_choice, check_count, check_positive
+from mercer.descriptors import Descriptor
 from mercer.errors import ConfigError
 from mercer.kernels import get_kernel
 from mercer.models.frame_data import by_symbol
@@ -86,10 +87,8 @@ class Term:
     @classmethod
     def from_dict(cls, data):
         """The term that `to_dict` described."""
-        from mercer.descriptors import get_descriptor
-
         data = dict(data)
-        return cls(get_descriptor(data.pop("descriptor")), get_kernel(data.pop("kernel")), **data)
+        return cls(Descriptor.from_dict(data.pop("descriptor")), get_kernel(data.pop("kernel")), **data)
 
 
 def discontinuity(descriptor):
