@@ -13,10 +13,9 @@ import statistics
 import time
 from pathlib import Path
 
+import mercer
 import numpy as np
 from ase.build import bulk, molecule
-
-import mercer
 from mercer._core import core
 from mercer.structures import read_frames, to_batch
 

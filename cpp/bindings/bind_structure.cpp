@@ -65,5 +65,14 @@ void bind_structure(py::module_& m) {
         const auto& batch = self.cast<const StructureBatch&>();
         return borrowed_array<double>(batch.positions.empty() ? nullptr : batch.positions[0].data(),
                                       {batch.n_atoms(), 3}, self);
+      })
+      .def_property_readonly("cells", [](py::object self) {
+        const auto& batch = self.cast<const StructureBatch&>();
+        return borrowed_array<double>(reinterpret_cast<const double*>(batch.cells.data()), {batch.n_frames(), 3, 3},
+                                      self);
+      })
+      .def_property_readonly("pbc", [](py::object self) {
+        const auto& batch = self.cast<const StructureBatch&>();
+        return borrowed_array<bool>(reinterpret_cast<const bool*>(batch.pbc.data()), {batch.n_frames(), 3}, self);
       });
 }

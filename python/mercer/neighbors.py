@@ -56,7 +56,7 @@ def neighbor_list(quantities, a, cutoff, self_interaction=False, max_nbins=None)
         pairs are left out; or a radius for each atom: neighbours are atoms whose spheres overlap. Pairs are closer
         than, never at, the cutoff.
     self_interaction : bool, default False
-        Whether each atom is its own neighbour at distance 0.
+        Whether each atom is its own neighbour at distance 0 (where its cutoff is not zero).
     max_nbins : optional
         Accepted as in ASE, and ignored: there are never more bins than atoms.
 
@@ -94,11 +94,11 @@ def neighbor_list(quantities, a, cutoff, self_interaction=False, max_nbins=None)
             found = core.neighbor_arrays(batch, largest, "ijdDS" if filtered else quantities)
     else:
         found = {q: np.zeros((0, 3) if q in "DS" else 0, dtype=float if q in "dD" else np.int64) for q in "ijdDS"}
+    if self_interaction and largest > 0:
+        found = _with_self(found, len(atoms))
     if limit_of is not None:
         keep = found["d"] < limit_of(found["i"], found["j"])
         found = {q: array[keep] for q, array in found.items()}
-    if self_interaction:
-        found = _with_self(found, len(atoms))
     results = tuple(found[q] for q in quantities)
     return results[0] if len(results) == 1 else results
 
