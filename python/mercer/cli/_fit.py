@@ -153,6 +153,7 @@ def _check_elements(train, test):
 def build_potential(options):
     """The :class:`mercer.Potential` that complete options describe."""
     import mercer
+
     terms = []
     for t, term in enumerate(options.terms):
         made = []

@@ -42,11 +42,13 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     def _training_data(self, X, y, groups):
         if y is None:
             raise DataError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
+        labels = np.asarray(y)
+        if labels.dtype.kind == "f":
+            check_finite(labels, "y")
         X, y = _validate(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
         if self._precomputed and X.shape[0] != X.shape[1]:
             raise DataError(f"X has shape {X.shape}; a precomputed kernel for fit must be a square matrix.")
-        y = np.asarray(y, dtype=np.float64)
-        return check_finite(X, "X"), check_finite(y, "y"), check_groups(groups, len(X))
+        return check_finite(X, "X"), np.asarray(y, dtype=np.float64), check_groups(groups, len(X))
 
     def _test_data(self, X, groups):
         check_is_fitted(self)
