@@ -29,21 +29,22 @@ RadialTable::RadialTable(const RadialBasis& basis, double accuracy)
   if (!series.converged()) throw std::logic_error("RadialTable: the radial integrals are not smooth on [0, r_cut]");
 
   const index_t s = size();
+  stride_ = (s + 7) / 8 * 8;
   std::vector<double> exact(s), spline(s);
   index_t n_intervals = 32;
   for (int attempt = 0;; ++attempt) {
     step_ = r_cut_ / static_cast<double>(n_intervals);
     inverse_step_ = static_cast<double>(n_intervals) / r_cut_;
     n_knots_ = n_intervals + 1;
-    knots_ = Buffer<double>(3 * n_knots_ * s);
+    knots_ = Buffer<double>(3 * n_knots_ * stride_);
     double largest = 0;
     for (index_t k = 0; k < n_knots_; ++k) {
-      double* knot = knots_.data() + 3 * k * s;
-      series.evaluate(step_ * static_cast<double>(k), knot, knot + s, knot + 2 * s);
+      double* knot = knots_.data() + 3 * k * stride_;
+      series.evaluate(step_ * static_cast<double>(k), knot, knot + stride_, knot + 2 * stride_);
       for (index_t i = 0; i < s; ++i) {
         largest = std::max(largest, std::fabs(knot[i]));
-        knot[s + i] *= step_;
-        knot[2 * s + i] *= step_ * step_;
+        knot[stride_ + i] *= step_;
+        knot[2 * stride_ + i] *= step_ * step_;
       }
     }
     // Between the knots the error of quintic Hermite interpolation is largest in the middle.

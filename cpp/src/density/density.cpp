@@ -42,9 +42,8 @@ void contract(const double* R, index_t R_stride, const double* Y, index_t Y_stri
 
 /// All l of one group of neighbours, for T values of n.
 template <int T>
-void contract_all(int l_max, index_t n_pad, const double* R, const double* Y, index_t Y_stride, index_t n_pairs,
+void contract_all(int l_max, index_t n_pad, const double* R, index_t R_stride, const double* Y, index_t Y_stride, index_t n_pairs,
                   double* c) {
-  const index_t R_stride = (l_max + 1) * n_pad;
   for (int l = 0; l <= l_max; ++l) {
     const int end = (l + 1) * (l + 1);
     const int n_parts = (2 * l + max_rows<T>()) / max_rows<T>();
@@ -95,10 +94,15 @@ void reverse_rows(const double* dc, index_t dc_stride, int n_max, const double* 
   }
 }
 
-/// out[k][p] = in[p][k] for W rows p that are `in_stride` apart and k = 0 .. n - 1.
+/// out[k][p] = in[p][k] for W rows p that are `in_stride` apart and k = 0 .. n - 1, n a multiple of W.
 void transpose(const double* in, index_t in_stride, index_t n, double* out) {
-  for (index_t k = 0; k < n; ++k) {
-    for (int p = 0; p < W; ++p) out[k * W + p] = in[p * in_stride + k];
+  for (index_t k = 0; k < n; k += W) {
+    Vector rows[W];
+#pragma GCC unroll 8
+    for (int p = 0; p < W; ++p) rows[p] = simd::load(in + p * in_stride + k);
+    simd::transpose<W>(rows);
+#pragma GCC unroll 8
+    for (int p = 0; p < W; ++p) simd::store(out + (k + p) * W, rows[p]);
   }
 }
 
@@ -180,7 +184,7 @@ Density::Workspace Density::make_workspace(const PairList& pairs, bool reverse) 
   index_t most = 0;
   for (index_t i = 0; i < pairs.n_atoms(); ++i) most = std::max(most, pairs.offsets[i + 1] - pairs.offsets[i]);
   Workspace ws;
-  ws.stride = round_up(most + (reverse ? n_species() * (W - 1) : 0), W) + 8;
+  ws.stride = round_up(most + (reverse ? n_species() * (W - 1) : 0), 8) + 8;
   const index_t slot = slot_size(channel_size());
   const auto zeros = [](index_t size) {
     Buffer<double> buffer(size);
@@ -191,16 +195,16 @@ Density::Workspace Density::make_workspace(const PairList& pairs, bool reverse) 
   ws.species_coefficients.resize(n_species());
   ws.pair.resize(ws.stride);
   ws.geometry = zeros(6 * ws.stride);
-  ws.radial = zeros(ws.stride * table_.size() + 16);
+  ws.radial = zeros(ws.stride * radial_stride());
   ws.harmonics = zeros(ws.stride * n_lm());
   ws.species_memory = zeros(n_species() * slot);
   for (int s = 0; s < n_species(); ++s) ws.species_coefficients[s] = ws.species_memory.data() + s * slot;
   if (!parameters_.channels.empty()) ws.channel_memory = zeros(n_channels() * slot);
   if (reverse) {
     ws.weighted = zeros(ws.stride * n_lm());
-    ws.radial_derivative = zeros(ws.stride * table_.size() + 16);
+    ws.radial_derivative = zeros(ws.stride * radial_stride());
     ws.harmonics_gradient = zeros(3 * ws.stride * n_lm());
-    ws.lanes = zeros(2 * table_.size() * W);
+    ws.lanes = zeros(2 * radial_stride() * W);
     ws.species_adjoints.resize(n_species());
     ws.species_adjoint_memory = zeros(n_species() * slot);
     for (int s = 0; s < n_species(); ++s) ws.species_adjoints[s] = ws.species_adjoint_memory.data() + s * slot;
@@ -244,16 +248,21 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
     if (counted(p)) ws.pair[next[species[pairs.neighbors[p]]]++] = p;
   }
 
+  // Full vectors for the harmonics.
+  ws.n_padded = round_up(ws.n, 8);
+  std::fill(ws.pair.begin() + ws.n, ws.pair.begin() + ws.n_padded, index_t{-1});
+
   double* x = ws.geometry.data();
   double *y = x + ws.stride, *z = y + ws.stride, *r = z + ws.stride, *w = r + ws.stride, *dw = w + ws.stride;
-  for (index_t k = 0; k < ws.n; ++k) {
+  for (index_t k = 0; k < ws.n_padded; ++k) {
     const index_t p = ws.pair[k];
-    double* radial = ws.radial.data() + k * table_.size();
+    double* radial = ws.radial.data() + k * radial_stride();
     if (p < 0) {
       x[k] = y[k] = w[k] = dw[k] = 0;
       z[k] = r[k] = 1;
+      if (!reverse) continue;
       std::fill(radial, radial + table_.size(), 0.0);
-      double* derivative = ws.radial_derivative.data() + k * table_.size();
+      double* derivative = ws.radial_derivative.data() + k * radial_stride();
       std::fill(derivative, derivative + table_.size(), 0.0);
       continue;
     }
@@ -267,7 +276,7 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
     w[k] = f * u;
     if (reverse) {
       dw[k] = cutoff_.derivative(r[k]) * u + f * parameters_.scaling.derivative(r[k]);
-      table_.evaluate(r[k], radial, ws.radial_derivative.data() + k * table_.size());
+      table_.evaluate(r[k], radial, ws.radial_derivative.data() + k * radial_stride());
     } else {
       table_.evaluate(r[k], radial);
     }
@@ -280,10 +289,10 @@ void Density::accumulate(Workspace& ws) const {
   for (int g = 0; g < ws.n_groups; ++g) {
     const index_t begin = ws.group_begin[g], n = ws.group_begin[g + 1] - begin;
     double* c = ws.species_coefficients[ws.group_species[g]] + pad();
-    const double* R = ws.radial.data() + begin * table_.size();
+    const double* R = ws.radial.data() + begin * radial_stride();
     for (int n0 = 0; n0 < n_pad();) {
       const int tile = std::min(n_pad() - n0, simd::max_tile);
-      const auto run = [&](auto kernel) { kernel(l_max(), n_pad(), R + n0, Y + begin, ws.stride, n, c + n0); };
+      const auto run = [&](auto kernel) { kernel(l_max(), n_pad(), R + n0, radial_stride(), Y + begin, ws.stride, n, c + n0); };
       switch (tile) {
         case 4: run(contract_all<4>); break;
         case 8: run(contract_all<std::min(8, simd::max_tile)>); break;
@@ -301,10 +310,10 @@ void Density::expand(const PairList& pairs, Span<const std::int16_t> species, in
   const double* w = x + 4 * ws.stride;
   const bool reverse = ws.weighted.size() > 0;
   if (reverse) {
-    harmonics_.evaluate(ws.n, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.harmonics_gradient.data(),
+    harmonics_.evaluate(ws.n_padded, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.harmonics_gradient.data(),
                         ws.stride);
   } else {
-    harmonics_.evaluate(ws.n, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.stride);
+    harmonics_.evaluate(ws.n_padded, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.stride);
   }
   double* weighted = reverse ? ws.weighted.data() : ws.harmonics.data();
   for (int lm = 0; lm < n_lm(); ++lm) {
@@ -361,7 +370,7 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
       }
     }
   }
-  const index_t stride = ws.stride, size = table_.size();
+  const index_t stride = ws.stride, size = radial_stride();
   const double* x = ws.geometry.data();
   double *R = ws.lanes.data(), *dR = R + size * W;
   for (int g = 0; g < ws.n_groups; ++g) {

@@ -66,6 +66,25 @@ void power_block(const double* a, const double* b, bool same, int l_max, int n_m
   }
 }
 
+/// out[j][i] = factor * in[i][j] in blocks of four by four, i < rows, j < columns; columns of `out` are zero-padded to a
+/// multiple of four.
+void transpose(const double* in, int rows, int columns, index_t in_stride, double factor, double* out,
+               index_t out_stride) {
+  using Four = simd::VectorN<4>;
+  for (int i = 0; i < rows; i += 4) {
+    for (int j = 0; j < columns; j += 4) {
+      Four block[4];
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) block[r] = i + r < rows ? factor * simd::load<4>(in + (i + r) * in_stride + j) : Four{};
+      simd::transpose<4>(block);
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) {
+        if (j + r < columns) simd::store<4>(out + (j + r) * out_stride + i, block[r]);
+      }
+    }
+  }
+}
+
 double squared_norm(const double* x, index_t n) {
   simd::Vector sums[4] = {};
   index_t i = 0;
@@ -141,10 +160,7 @@ double Soap::transpose_coefficients(const Density::Workspace& ws, Scratch& scrat
     for (int k = 0; k < ws.n_present; ++k) {
       const double* c = ws.coefficients[k] + l * l * n_pad;
       double* t = scratch.transposed.data() + k * channel + l_offsets_[l];
-      for (int n = 0; n < n_pad; ++n) {
-        for (int m = 0; m < n_m; ++m) t[n * m_pad + m] = l_factor_[l] * c[m * n_pad + n];
-        for (int m = n_m; m < m_pad; ++m) t[n * m_pad + m] = 0;
-      }
+      transpose(c, n_m, n_pad, n_pad, l_factor_[l], t, m_pad);
     }
     for (int m0 = 0; m0 < m_pad; m0 += tile_rows) {
       for_tiles(0, m_pad, [&](auto tile, int column) {
@@ -352,9 +368,7 @@ void Soap::adjoints(const Density::Workspace& ws, Scratch& scratch, const double
       } else {
         scale(factor, d, n_pad * m_pad);
       }
-      for (int m = 0; m < n_m; ++m) {
-        for (int n = 0; n < n_pad; ++n) out[m * n_pad + n] = l_factor_[l] * d[n * m_pad + m];
-      }
+      transpose(d, n_pad, n_m, m_pad, l_factor_[l], out, n_pad);
     }
     gram += m_pad * m_pad;
   }

@@ -35,9 +35,9 @@ class RadialTable {
     const double t = at.t, u = 1 - t;
     const double w0 = u * u * u * (1 + t * (3 + 6 * t)), w1 = u * u * u * t * (1 + 3 * t), w2 = 0.5 * u * u * u * t * t;
     const double w3 = t * t * t * (1 + u * (3 + 6 * u)), w4 = -t * t * t * u * (1 + 3 * u), w5 = 0.5 * t * t * t * u * u;
-    const index_t s = size();
+    const index_t n = size(), s = stride_;
     const double* __restrict k = at.knot;
-    for (index_t i = 0; i < s; ++i) {
+    for (index_t i = 0; i < n; ++i) {
       values[i] = w0 * k[i] + w1 * k[s + i] + w2 * k[2 * s + i] + w3 * k[3 * s + i] + w4 * k[4 * s + i] +
                   w5 * k[5 * s + i];
     }
@@ -52,9 +52,9 @@ class RadialTable {
     const double d0 = -30 * t * t * u * u * h, d1 = u * u * (1 + t * (2 - 15 * t)) * h,
                  d2 = 0.5 * u * u * t * (2 - 5 * t) * h;
     const double d4 = t * t * (1 + u * (2 - 15 * u)) * h, d5 = -0.5 * t * t * u * (2 - 5 * u) * h;
-    const index_t s = size();
+    const index_t n = size(), s = stride_;
     const double* __restrict k = at.knot;
-    for (index_t i = 0; i < s; ++i) {
+    for (index_t i = 0; i < n; ++i) {
       const double k0 = k[i], k1 = k[s + i], k2 = k[2 * s + i], k3 = k[3 * s + i], k4 = k[4 * s + i], k5 = k[5 * s + i];
       values[i] = w0 * k0 + w1 * k1 + w2 * k2 + w3 * k3 + w4 * k4 + w5 * k5;
       derivatives[i] = d0 * (k0 - k3) + d1 * k1 + d2 * k2 + d4 * k4 + d5 * k5;
@@ -69,15 +69,16 @@ class RadialTable {
   Interval find(double r) const {
     const double x = r * inverse_step_;
     const index_t i = std::min(static_cast<index_t>(x), n_knots_ - 2);
-    return {knots_.data() + 3 * i * size(), x - static_cast<double>(i)};
+    return {knots_.data() + 3 * i * stride_, x - static_cast<double>(i)};
   }
 
   int n_max_ = 0, n_pad_ = 0, l_max_ = 0;
   index_t n_knots_ = 0;
+  index_t stride_ = 0;  ///< size() rounded up to full cache lines
   double inverse_step_ = 0, step_ = 0;
   double r_cut_ = 0;
   double error_ = 0;
-  Buffer<double> knots_;  ///< [knot][value, h * first, h^2 * second derivative][l][n_pad]
+  Buffer<double> knots_;  ///< [knot][value, h * first, h^2 * second derivative][stride], within it [l][n_pad]
 };
 
 }  // namespace mercer

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 namespace mercer::simd {
 
@@ -38,6 +39,23 @@ inline double sum(Vector v) {
   double s = v[0];
   for (int i = 1; i < width; ++i) s += v[i];
   return s;
+}
+
+/// Transposes the N x N matrix in `rows`, N a power of two, in log2(N) steps that exchange off-diagonal blocks.
+template <int N, int Step = 1, int... K>
+inline void transpose(VectorN<N> (&rows)[N], std::integer_sequence<int, K...> lanes) {
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) {
+    if (i & Step) continue;
+    const VectorN<N> a = rows[i], b = rows[i + Step];
+    rows[i] = __builtin_shufflevector(a, b, ((K & Step) ? N + K - Step : K)...);
+    rows[i + Step] = __builtin_shufflevector(a, b, ((K & Step) ? N + K : K + Step)...);
+  }
+  if constexpr (2 * Step < N) transpose<N, 2 * Step>(rows, lanes);
+}
+template <int N>
+inline void transpose(VectorN<N> (&rows)[N]) {
+  transpose<N>(rows, std::make_integer_sequence<int, N>{});
 }
 
 /// T consecutive doubles in registers, T a multiple of 4: full vectors and, where T is not a multiple of the width, a

@@ -70,7 +70,7 @@ class Density {
    private:
     friend class Density;
     int n_groups = 0;                       ///< groups of neighbours of one species
-    index_t n = 0, stride = 0;              ///< gathered neighbours (with padding), distance of rows
+    index_t n = 0, n_padded = 0, stride = 0;  ///< gathered neighbours, up to full vectors, distance of rows
     std::vector<index_t> group_begin;       ///< first gathered neighbour of a group
     std::vector<int> group_species;
     std::vector<index_t> species_begin;
@@ -118,6 +118,8 @@ class Density {
   void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* pair_gradients) const;
 
  private:
+  /// Doubles between the radial values of two neighbours: full cache lines.
+  index_t radial_stride() const { return (table_.size() + 7) / 8 * 8; }
   void gather(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const;
   void accumulate(Workspace& ws) const;
 
