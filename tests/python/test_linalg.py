@@ -142,6 +142,13 @@ def test_rank_tolerance_rises_above_noisy_kernels(problem, noise):
     assert factor.rank_tol >= noise
 
 
+def test_smallest_pivot():
+    for variance, rank in ((1e-13, 1), (1e-11, 2)):  # 1 - k^2 = 2 (1 - k)
+        k = 1 - variance / 2
+        assert whitening_factor([[1.0, k], [k, 1.0]]).rank == rank
+    assert whitening_factor([[1.0, k], [k, 1.0]], rank_tol=1e-3).rank == 1
+
+
 def test_whitening_factor(problem):
     K = problem.kernel(problem.Z)
     scale = 10.0 ** np.linspace(-6, 6, len(K))
