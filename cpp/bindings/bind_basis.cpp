@@ -68,7 +68,7 @@ void bind_basis(py::module_& m) {
              return mercer::make_radial_basis(name, RadialBasisParameters{n_max, l_max, r_cut, sigma, width, extra});
            }),
            py::arg("name"), py::arg("n_max"), py::arg("l_max"), py::arg("r_cut"), py::arg("sigma"), py::arg("width"),
-           py::arg("extra") = std::map<std::string, double>{})
+           py::arg("extra") = std::map<std::string, double>{}, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("nodes", [](const RadialBasis& basis) { return rounded(basis.nodes()); })
       .def_property_readonly("matrix",
                              [](const RadialBasis& basis) {

@@ -1,5 +1,6 @@
 #include "mercer/math/spherical_harmonics.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -25,8 +26,9 @@ SphericalHarmonics::SphericalHarmonics(int l_max) : l_max_(l_max) {
 
 namespace {
 
-/// Eight doubles that arithmetic acts on at once; the compiler splits them where its registers are shorter.
-using Lanes = double __attribute__((vector_size(64)));
+/// Doubles that arithmetic acts on at once; the compiler splits them where its registers are shorter.
+using Eight = double __attribute__((vector_size(64)));
+using Four = double __attribute__((vector_size(32)));
 
 template <class V>
 inline void load(V& v, const double* from) {
@@ -90,20 +92,26 @@ void SphericalHarmonics::block(const double* x_in, const double* y_in, const dou
   }
 }
 
+template <class V, bool WithGradients>
+void SphericalHarmonics::blocks(index_t n, const double* x, const double* y, const double* z, double* values,
+                                double* gradients, index_t stride) const {
+  constexpr index_t width = sizeof(V) / sizeof(double);
+  for (index_t p = 0; p < n; p += width) {
+    p = std::min(p, n - width);  // the last block overlaps the one before: the same numbers are written twice
+    block<V, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
+  }
+}
+
 template <bool WithGradients>
 void SphericalHarmonics::all(index_t n, const double* x, const double* y, const double* z, double* values,
                              double* gradients, index_t stride) const {
-  constexpr index_t width = sizeof(Lanes) / sizeof(double);
-  index_t p = 0;
-  for (; p + width <= n; p += width) {
-    block<Lanes, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
+  if (n >= 8) {
+    blocks<Eight, WithGradients>(n, x, y, z, values, gradients, stride);
+  } else if (n >= 4) {
+    blocks<Four, WithGradients>(n, x, y, z, values, gradients, stride);
+  } else {
+    blocks<double, WithGradients>(n, x, y, z, values, gradients, stride);
   }
-  if (p < n && n >= width) {  // the last block overlaps the one before: the same numbers are written twice
-    p = n - width;
-    block<Lanes, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
-    return;
-  }
-  for (; p < n; ++p) block<double, WithGradients>(x + p, y + p, z + p, values + p, gradients + p, stride);
 }
 
 void SphericalHarmonics::evaluate(index_t n, const double* x, const double* y, const double* z, double* values,

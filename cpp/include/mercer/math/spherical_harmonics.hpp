@@ -33,6 +33,9 @@ class SphericalHarmonics {
   };
   template <class V, bool WithGradients>
   void block(const double* x, const double* y, const double* z, double* values, double* gradients, index_t stride) const;
+  template <class V, bool WithGradients>
+  void blocks(index_t n, const double* x, const double* y, const double* z, double* values, double* gradients,
+              index_t stride) const;
   template <bool WithGradients>
   void all(index_t n, const double* x, const double* y, const double* z, double* values, double* gradients,
            index_t stride) const;
