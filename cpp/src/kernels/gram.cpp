@@ -92,11 +92,19 @@ class GramDriver {
         for (index_t j = 0; j < m; ++j) out_(x_.row(t.x_begin + i), y_.row(t.y_begin + j)) = tile(i, j);
       }
     }
-    if (symmetric_) {
-      const bool diagonal = t.x_begin == t.y_begin;
-      for (index_t j = 0; j < m; ++j) {
-        for (index_t i = 0; i < (diagonal ? j : n); ++i) {
-          out_(y_.row(t.y_begin + j), x_.row(t.x_begin + i)) = tile(i, j);
+    if (symmetric_) mirror(t, tile);
+  }
+
+  /// Copies what lies above the diagonal below it, in blocks whose columns share cache lines.
+  void mirror(const Tile& t, MatView<T> tile) const {
+    constexpr index_t block = 16;
+    const bool diagonal = t.x_begin == t.y_begin;
+    for (index_t i0 = 0; i0 < tile.rows; i0 += block) {
+      for (index_t j0 = diagonal ? i0 : 0; j0 < tile.cols; j0 += block) {
+        for (index_t j = j0; j < std::min(j0 + block, tile.cols); ++j) {
+          T* row = out_.row(y_.row(t.y_begin + j));
+          const index_t end = std::min(i0 + block, diagonal ? j : tile.rows);
+          for (index_t i = i0; i < end; ++i) row[x_.row(t.x_begin + i)] = tile(i, j);
         }
       }
     }

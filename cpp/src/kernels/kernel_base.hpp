@@ -6,6 +6,7 @@
 
 #include "mercer/core/error.hpp"
 #include "mercer/kernels/kernel.hpp"
+#include "mercer/math/vector_exp.hpp"
 
 namespace mercer {
 
@@ -20,7 +21,7 @@ class KernelBase : public Kernel {
 /// values[i] = exp(values[i])
 template <class T>
 void exp_in_place(T* values, index_t n) {
-  for (index_t i = 0; i < n; ++i) values[i] = std::exp(values[i]);
+  for (index_t i = 0; i < n; ++i) values[i] = vector_exp(values[i]);
 }
 
 /// The parameter `name` (make_kernel has checked that it is there), which must be positive and finite.

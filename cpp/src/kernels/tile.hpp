@@ -13,10 +13,10 @@ struct TileRows {
   const T* squared_norms;
 };
 
-/// Rows or columns of a tile. Smaller ones where a matrix would give too few tiles to share among threads; from the
+/// Rows or columns of a tile: 256 x 256 doubles stay in the second-level cache of most processors. Smaller ones where a matrix would give too few tiles to share among threads; from the
 /// shape alone, so that results do not depend on the number of threads.
 inline index_t tile_side(index_t rows, index_t cols) {
-  constexpr index_t largest = 512, smallest = 64, enough = 16;
+  constexpr index_t largest = 256, smallest = 64, enough = 16;
   index_t side = largest;
   while (side > smallest && ((rows + side - 1) / side) * ((cols + side - 1) / side) < enough) side /= 2;
   return side;
