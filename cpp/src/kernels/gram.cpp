@@ -46,8 +46,8 @@ class GramDriver {
     struct Scratch {
       Buffer<T> rows, values;
     };
-    parallel_for(
-        static_cast<index_t>(tiles.size()),
+    parallel_tiles(
+        static_cast<index_t>(tiles.size()), out_.rows, out_.cols, cols_,
         [&] { return Scratch{Buffer<T>(side_ * cols_), Buffer<T>(side_ * side_)}; },
         [&](Scratch& scratch, index_t t) { compute(tiles[t], scratch.rows.data(), scratch.values.data()); });
   }
@@ -58,7 +58,8 @@ class GramDriver {
   }
 
   void clear() {
-    parallel_chunks(out_.rows, 64, [&](index_t begin, index_t end) {
+    constexpr index_t values = index_t{1} << 18;
+    parallel_chunks(out_.rows, 1 + values / (1 + out_.cols), [&](index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) std::fill_n(out_.row(i), out_.cols, T(0));
     });
   }

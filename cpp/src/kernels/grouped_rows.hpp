@@ -53,7 +53,8 @@ class GroupedRows {
   void prepare(KernelArgument argument) {
     if (argument != KernelArgument::squared_distance) return;
     norms_ = Buffer<T>(rows_.rows);
-    parallel_chunks(rows_.rows, 1024, [&](index_t begin, index_t end) {
+    constexpr index_t values = index_t{1} << 18;
+    parallel_chunks(rows_.rows, 1 + values / (1 + rows_.cols), [&](index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
         const T* x = rows_.row(row(i));
         double sum = 0;

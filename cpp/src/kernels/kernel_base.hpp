@@ -32,12 +32,4 @@ inline double positive_parameter(const KernelParameters& parameters, const char*
   return value;
 }
 
-// One factory per kernel; registry.cpp puts them into the table.
-std::unique_ptr<Kernel> make_linear(const KernelParameters&);
-std::unique_ptr<Kernel> make_polynomial(const KernelParameters&);
-std::unique_ptr<Kernel> make_gaussian(const KernelParameters&);
-std::unique_ptr<Kernel> make_laplacian(const KernelParameters&);
-std::unique_ptr<Kernel> make_matern(const KernelParameters&);
-std::unique_ptr<Kernel> make_rational_quadratic(const KernelParameters&);
-
 }  // namespace mercer

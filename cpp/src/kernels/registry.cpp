@@ -13,15 +13,21 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
+// The table: a name and the names of the parameters. src/kernels/<name>.cpp defines make_<name>.
+#define MERCER_KERNELS(KERNEL)      \
+  KERNEL(linear)                    \
+  KERNEL(polynomial, "zeta")        \
+  KERNEL(gaussian, "length_scale")  \
+  KERNEL(laplacian, "length_scale") \
+  KERNEL(matern, "nu", "length_scale") \
+  KERNEL(rational_quadratic, "alpha", "length_scale")
+
+#define MERCER_DECLARE(name, ...) std::unique_ptr<Kernel> make_##name(const KernelParameters&);
+MERCER_KERNELS(MERCER_DECLARE)
+
 const std::vector<KernelEntry>& kernel_table() {
-  static const std::vector<KernelEntry> table{
-      {"linear", {}, make_linear},
-      {"polynomial", {"zeta"}, make_polynomial},
-      {"gaussian", {"length_scale"}, make_gaussian},
-      {"laplacian", {"length_scale"}, make_laplacian},
-      {"matern", {"nu", "length_scale"}, make_matern},
-      {"rational_quadratic", {"alpha", "length_scale"}, make_rational_quadratic},
-  };
+#define MERCER_ENTRY(name, ...) {#name, {__VA_ARGS__}, make_##name},
+  static const std::vector<KernelEntry> table{MERCER_KERNELS(MERCER_ENTRY)};
   return table;
 }
 

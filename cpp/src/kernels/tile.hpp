@@ -1,7 +1,10 @@
 /// One tile of a kernel matrix: u by GEMM (dot products and squared distances) or directly (L1), then k(u) in cache.
 #pragma once
 
+#include <algorithm>
+
 #include "mercer/core/array.hpp"
+#include "mercer/core/parallel.hpp"
 #include "mercer/kernels/kernel.hpp"
 
 namespace mercer {
@@ -20,6 +23,19 @@ inline index_t tile_side(index_t rows, index_t cols) {
   index_t side = largest;
   while (side > smallest && ((rows + side - 1) / side) * ((cols + side - 1) / side) < enough) side /= 2;
   return side;
+}
+
+/// Calls body(workspace, tile) for all tiles of a matrix of `rows` x `cols` from rows of `n_features`, in parallel, with
+/// as many tiles a task as make it worth the start of a thread: a small matrix takes one thread.
+template <class MakeWorkspace, class Body>
+void parallel_tiles(index_t n_tiles, index_t rows, index_t cols, index_t n_features, const MakeWorkspace& make_workspace,
+                    const Body& body) {
+  constexpr double worthwhile = 2e5, kernel_cost = 32;  // multiply-adds
+  const double work = static_cast<double>(rows) * static_cast<double>(cols) * (n_features + kernel_cost);
+  const auto batch = static_cast<index_t>(1 + std::min<double>(n_tiles, n_tiles * worthwhile / std::max(work, 1.0)));
+  parallel_for((n_tiles + batch - 1) / batch, make_workspace, [&](auto& workspace, index_t task) {
+    for (index_t t = task * batch; t < std::min(n_tiles, (task + 1) * batch); ++t) body(workspace, t);
+  });
 }
 
 /// out(i, j) = u(X_i, Y_j).

@@ -97,7 +97,7 @@ void energy_rows(const Kernel& kernel, MatView<const double> X, Span<const index
                    Buffer<double>(piece_frames * tile_cols)};
   };
   const auto n_columns = static_cast<index_t>(columns.size());
-  parallel_for(n_pieces * n_columns, make_scratch, [&](Scratch& scratch, index_t task) {
+  parallel_tiles(n_pieces * n_columns, X.rows, Y.rows, X.cols, make_scratch, [&](Scratch& scratch, index_t task) {
     const index_t p = task / n_columns;
     const Piece& piece = plan.pieces[p];
     const RowRun& cols = columns[task % n_columns];
@@ -170,7 +170,8 @@ void self_kernel_sums(const Kernel& kernel, MatView<const double> X, Span<const 
     return Scratch{Buffer<double>(tile_rows * X.cols), Buffer<double>(tile_rows * X.cols),
                    Buffer<double>(tile_rows * tile_rows)};
   };
-  parallel_for(n_items, make_scratch, [&](Scratch& scratch, index_t t) {
+  const index_t mean_cols = out.size > 0 ? X.rows / out.size : 0;
+  parallel_tiles(n_items, X.rows, mean_cols, X.cols, make_scratch, [&](Scratch& scratch, index_t t) {
     const Item& item = items[t];
     const index_t n = item.x_end - item.x_begin, m = item.y_end - item.y_begin;
     const MatView<double> tile(scratch.tile.data(), n, m);
