@@ -183,4 +183,6 @@ def test_every_kernel_can_be_asked_for(kind):
 def test_every_option_has_help_or_an_obvious_section():
     for name in config.HELP:
         parts = name.split(".")
-        assert any(full.replace(".0", "").startswith(".".join(parts)) for full in [*config.all_options(), "terms"]), name
+        assert any(full.replace(".0", "").startswith(".".join(parts)) for full in [*config.all_options(), "terms"]), (
+            name
+        )

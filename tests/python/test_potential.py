@@ -1,6 +1,8 @@
 """Potentials against dense formulas on tiny problems, and what they promise about data, files and reproducibility."""
 
 import json
+from itertools import pairwise
+from pathlib import Path
 
 import mercer
 import numpy as np
@@ -13,8 +15,9 @@ from mercer.io import read_model, write_model
 from mercer.models import Potential, SparsePoints, Term
 from mercer.models import potential as potential_module
 from mercer.models import sparse_points as sparse_points_module
+from mercer.models.frame_data import FrameData
 from mercer.selection import SELECTIONS, select
-from mercer.structures import read_labels
+from mercer.structures import read_frames, read_labels
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from toy import PairHistogram
@@ -410,7 +413,8 @@ def test_a_sum_of_two_terms_is_recovered():
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("match_species", [True, False])
-def test_sparse_points_are_environments_of_the_data(selection, match_species):
+def test_sparse_points_are_environments_of_the_data(selection, match_species, monkeypatch):
+    monkeypatch.setattr(sparse_points_module, "_CHUNK_ATOMS", 9)
     frames = make_frames(15)
     term = Term(DESCRIPTOR, kernels.Gaussian(length_scale=0.5), n_sparse=10, selection=selection)
     potential = Potential(Term(**{**vars(term), "match_species": match_species})).fit(frames)
@@ -453,12 +457,30 @@ def test_max_selection_bounds_the_features_held(monkeypatch):
 # ------------------------------------------------------------------------------------------------- robustness
 
 
+def test_frame_data_takes_and_chunks():
+    frames = make_frames(12)
+    data = FrameData.read_labelled(frames).take([7, 2, 9, 4]).take([3, 0, 2])
+    assert data.origin.tolist() == [4, 7, 9]
+    assert data.numbers.tolist() == np.concatenate([frames[k].numbers for k in (4, 7, 9)]).tolist()
+    assert data.labels.energy.tolist() == [frames[k].info["REF_energy"] for k in (4, 7, 9)]
+    data = FrameData.read(frames)
+    for most in (1, 6, 12, 1000):
+        chunks = list(data.chunks(most))
+        assert [k for chunk in chunks for k in range(chunk.span.start, chunk.span.stop)] == list(range(12))
+        assert np.concatenate([chunk.numbers for chunk in chunks]).tolist() == data.numbers.tolist()
+        for chunk in chunks:
+            assert np.diff(chunk.offsets).tolist() == [len(atoms) for atoms in chunk.frames]
+            assert len(chunk.numbers) <= most or len(chunk.frames) == 1
+        for one, following in pairwise(chunks):  # no chunk could have taken another frame
+            assert len(one.numbers) + len(following.frames[0]) > most
+
+
 def test_chunks_do_not_matter(monkeypatch):
     frames, test = make_frames(15), make_frames(30, seed=4)
     points = some_points(frames, [TERM], 10)
     whole = Potential(TERM, sigma=SIGMA).fit(frames, sparse_points=points)
     expected = whole.predict(test, std=True)
-    monkeypatch.setattr(potential_module, "block_rows", lambda columns: 7)
+    monkeypatch.setattr(potential_module, "block_rows", lambda columns: 20)
     parts = Potential(TERM, sigma=SIGMA).fit(frames, sparse_points=points)
     predicted = parts.predict(test, std=True)
     for key, values in expected.items():
@@ -746,3 +768,15 @@ def test_load_dispatches_by_content(tmp_path):
         mercer.load(path)
     with pytest.raises(ModelFileError, match="no such model file"):
         mercer.load(tmp_path / "none")
+
+
+def test_files_of_the_first_format_are_read_for_ever():
+    """tests/reference/potential_v1.safetensors, written once by the script beside it, and the numbers it gave then."""
+    folder = Path(__file__).parents[1] / "reference"
+    potential = mercer.load(folder / "potential_v1.safetensors")
+    expected = json.loads((folder / "potential_v1.json").read_text())
+    frames = read_frames(folder / "potential_v1.extxyz")
+    predicted = potential.predict(frames, std=True)
+    assert set(expected) == set(predicted)
+    for key, values in expected.items():
+        assert np.abs(predicted[key] - values).max() <= 1e-8, key
