@@ -44,6 +44,9 @@ function(mercer_add_core target level)
   # Eigen gets a namespace of its own: a program that links the static library and uses Eigen too, compiled for
   # another level, would otherwise share inline functions with it that assume another alignment.
   target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE Eigen=mercer_eigen)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # false alarms inside GCC's own avx512fintrin.h (GCC bug 105593)
+    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+  endif()
   if(MERCER_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
