@@ -30,7 +30,7 @@ from scipy.linalg import blas, lapack
 from threadpoolctl import ThreadpoolController
 
 from mercer._threads import num_threads
-from mercer._validation import check_choice, check_finite, check_positive
+from mercer._validation import check_choice, check_finite, check_positive, check_targets
 from mercer.errors import ConfigError, DataError
 
 #: Rows of K_LM that are whitened at a time: enough for BLAS-3 speed, small beside the M x M state.
@@ -116,10 +116,8 @@ def _symmetric(K, name):
 
 
 def _labels(y, n_rows):
-    y = np.asarray(y, dtype=np.float64)
-    if y.ndim not in (1, 2) or len(y) != n_rows:
-        raise DataError(f"y has shape {y.shape}; expected a label for each of the {n_rows} rows.")
-    return check_finite(y, "y").reshape(n_rows, y.shape[1] if y.ndim == 2 else 1)
+    y = check_targets(y, n_rows)
+    return y if y.ndim == 2 else y[:, None]
 
 
 def _sigmas(sigma, n_rows):

@@ -114,6 +114,8 @@ def test_blocks(data, grouped, monkeypatch):
     streamed = model(**given).fit(blocks())
     assert np.abs(streamed.predict(X_new, groups=new) - whole.predict(X_new, groups=new)).max() <= 1e-8
     assert streamed.log_marginal_likelihood_ == pytest.approx(whole.log_marginal_likelihood_, rel=1e-7)
+    listed = model(**given).fit(list(blocks()))
+    assert np.array_equal(listed.weights_, streamed.weights_)
     assert streamed.n_features_in_ == 5 and streamed.sparse_indices_ is None
 
 
@@ -197,6 +199,8 @@ def test_messages_of_blocks(data):
         given.fit(iter([(X[:, :2], y)]))
     with pytest.raises(DataError, match=r"y of block 1\[3\] is nan"):
         given.fit(iter([(X, y), (X, np.where(np.arange(400) == 3, np.nan, y))]))
+    with pytest.raises(DataError, match=r"y of block 0 has shape \(3,\); expected \(400,\)"):
+        given.fit(iter([(X, y[:3])]))
     with pytest.raises(ConfigError, match="come with the blocks"):
         given.fit(iter([(X, y)]), groups=np.ones(400))
     with pytest.raises(ConfigError, match="noise="):

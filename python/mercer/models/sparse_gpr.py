@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mercer._validation import check_choice, check_count, check_features, check_finite, check_out, check_positive
+from mercer._validation import check_choice, check_count, check_features, check_out, check_positive, check_targets
 from mercer.errors import ConfigError, DataError
 from mercer.linalg import SparseSystem
 from mercer.models._base import KernelRegressor, check_groups, row_blocks
@@ -133,7 +133,8 @@ class SparseGPR(KernelRegressor):
         check_choice(self.approx, ["dtc", "fitc"], "approx")
         if self._precomputed:
             raise ConfigError("SparseGPR has no kernel='precomputed'; use GPR or KRR, or mercer.linalg.SparseSystem.")
-        if y is None and not hasattr(X, "shape") and not isinstance(X, list | tuple):
+        table = hasattr(X, "shape") or (isinstance(X, list | tuple) and self.sparse_points is None)
+        if y is None and not table:
             return self._fit_blocks(X, groups)
         X, y, groups = self._training_data(X, y, groups)
         if self.sparse_points is None:
@@ -167,9 +168,9 @@ class SparseGPR(KernelRegressor):
                     f"block {number} is a {type(block).__name__}; expected a tuple (X, y) or (X, y, groups)."
                 )
             X = check_features(block[0], f"X of block {number}", n_features=self.n_features_in_)
-            y = check_finite(np.asarray(block[1], dtype=np.float64), f"y of block {number}")
+            y = check_targets(block[1], len(X), f"y of block {number}")
             if system is None:
-                system = self._new_system(1 if y.ndim < 2 else y.shape[1])
+                system = self._new_system(1 if y.ndim == 1 else y.shape[1])
             self._update(system, X, y, check_groups(block[2] if len(block) == 3 else None, len(X)), noise)
         if system is None:
             raise DataError("fit got no blocks: the iterator was empty, or had been used before.")
