@@ -75,7 +75,7 @@ struct BinnedBatch {
   Buffer<Slot> slots;
   Buffer<std::int32_t> starts;  ///< first slot of each bin, relative to the frame, and the end of the last one
   Buffer<Bounds> bounds;        ///< of the atoms in each bin
-  std::vector<Image> images;
+  Buffer<Image> images;
 
   BinnedBatch(const StructureBatch& structures, double cutoff);
 

@@ -1,6 +1,11 @@
 #include "candidates.hpp"
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -20,6 +25,29 @@ double distance2(const Bounds& a, const Bounds& b, const Vec3& t) {
   return sum;
 }
 
+/// Copies the hits of one block with d2 <= bound, other than `self`, to `out`; returns the end. Writes a whole block.
+Candidates::Hit* keep(const Candidates::Hit* hits, const double* d2, double bound, const Candidates::Hit& self,
+                      Candidates::Hit* out) {
+#ifdef __AVX512F__
+  static_assert(sizeof(Candidates::Hit) == 8);
+  long long own;
+  std::memcpy(&own, &self, sizeof(own));
+  for (index_t c = 0; c < block; c += 8) {
+    const __m512i eight = _mm512_loadu_si512(hits + c);
+    const __mmask8 near = _mm512_cmp_pd_mask(_mm512_loadu_pd(d2 + c), _mm512_set1_pd(bound), _CMP_LE_OQ) &
+                          _mm512_cmpneq_epi64_mask(eight, _mm512_set1_epi64(own));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi64(near, eight));
+    out += __builtin_popcount(near);
+  }
+#else
+  for (index_t c = 0; c < block; ++c) {
+    *out = hits[c];
+    out += (d2[c] <= bound) & !((hits[c].slot == self.slot) & (hits[c].image == self.image));
+  }
+#endif
+  return out;
+}
+
 }  // namespace
 
 void Candidates::find(const BinnedBatch& batch, const Bins& bins, index_t b, index_t begin, index_t end) {
@@ -27,7 +55,7 @@ void Candidates::find(const BinnedBatch& batch, const Bins& bins, index_t b, ind
   for (index_t s = begin + 1; s < end; ++s) centres.extend(batch.slots[bins.first_slot + s].wrapped);
   visit(batch, bins, b, centres);
   gather(batch, bins, centres);
-  sort(batch, bins);
+  sort(bins);
   load(batch, bins);
 }
 
@@ -70,11 +98,11 @@ void Candidates::gather(const BinnedBatch& batch, const Bins& bins, const Bounds
   const BinnedBatch::Image* images = batch.images.data() + bins.first_image;
   std::size_t most = 0;
   for (const Visit& v : visits_) most += static_cast<std::size_t>(v.end - v.begin);
-  if (found_.size() < most + block) found_.resize(2 * (most + block));
+  if (found_.size() <= most) found_.resize(2 * most + 1);
   n_found_ = 0;
   const auto consider = [&](std::int32_t slot, std::int32_t image) {
     const Vec3& r = slots[slot].wrapped;
-    found_[n_found_] = {slot, image};
+    found_[n_found_] = {{slot, image}, slots[slot].atom};
     n_found_ += distance2(centres, {r, r}, images[image].translation) <= bound;
   };
   if (bins.size() == 1) {  // atom by atom: sorted at once
@@ -89,9 +117,8 @@ void Candidates::gather(const BinnedBatch& batch, const Bins& bins, const Bounds
 }
 
 /// Radix sort by atom. It is stable, so images of one atom, visited in order of their shifts, stay so.
-void Candidates::sort(const BinnedBatch& batch, const Bins& bins) {
+void Candidates::sort(const Bins& bins) {
   if (bins.size() == 1) return;
-  const BinnedBatch::Slot* slots = batch.slots.data() + bins.first_slot;
   int bits = 1;
   while ((index_t{1} << bits) < bins.n_atoms) ++bits;
   const int passes = (bits + 8) / 9, digit = (bits + passes - 1) / passes;
@@ -100,12 +127,10 @@ void Candidates::sort(const BinnedBatch& batch, const Bins& bins) {
   for (int pass = 0; pass < passes; ++pass) {
     const int low = pass * digit;
     counts_.assign(std::size_t{1} << digit, 0);
-    for (index_t h = 0; h < n_found_; ++h) ++counts_[(slots[found_[h].slot].atom >> low) & mask];
+    for (index_t h = 0; h < n_found_; ++h) ++counts_[(found_[h].atom >> low) & mask];
     std::int32_t sum = 0;
     for (std::int32_t& count : counts_) sum += std::exchange(count, sum);
-    for (index_t h = 0; h < n_found_; ++h) {
-      scratch_[counts_[(slots[found_[h].slot].atom >> low) & mask]++] = found_[h];
-    }
+    for (index_t h = 0; h < n_found_; ++h) scratch_[counts_[(found_[h].atom >> low) & mask]++] = found_[h];
     found_.swap(scratch_);
   }
 }
@@ -116,17 +141,20 @@ void Candidates::load(const BinnedBatch& batch, const Bins& bins) {
   const index_t size = (n_found_ + block - 1) / block * block;
   if (static_cast<index_t>(x_.size()) < size) {
     for (auto* v : {&x_, &y_, &z_, &tx_, &ty_, &tz_}) v->resize(2 * size);
+    hits_.resize(2 * size);
   }
   for (index_t h = 0; h < n_found_; ++h) {
-    const Vec3& r = slots[found_[h].slot].wrapped;
-    const Vec3& t = images[found_[h].image].translation;
+    const Hit hit = found_[h].hit;
+    const Vec3& r = slots[hit.slot].wrapped;
+    const Vec3& t = images[hit.image].translation;
+    hits_[h] = hit;
     x_[h] = r[0], y_[h] = r[1], z_[h] = r[2];
     tx_[h] = t[0], ty_[h] = t[1], tz_[h] = t[2];
   }
   for (index_t h = n_found_; h < size; ++h) {
     x_[h] = y_[h] = z_[h] = 0;
     tx_[h] = ty_[h] = tz_[h] = std::numeric_limits<double>::infinity();
-    found_[h] = {-1, -1};
+    hits_[h] = {-1, -1};
   }
 }
 
@@ -136,7 +164,6 @@ void Candidates::filter(const BinnedBatch& batch, const Bins& bins, index_t slot
   const Vec3 r = batch.slots[bins.first_slot + slot].wrapped;
   const Hit self{static_cast<std::int32_t>(slot), bins.image({0, 0, 0})};
   Hit* out = hits.data() + n_hits;
-  const Hit* found = found_.data();
   const double *x = x_.data(), *y = y_.data(), *z = z_.data(), *tx = tx_.data(), *ty = ty_.data(), *tz = tz_.data();
   for (index_t first = 0; first < n_found_; first += block) {
     double d2[block];
@@ -146,11 +173,7 @@ void Candidates::filter(const BinnedBatch& batch, const Bins& bins, index_t slot
       const double dz = difference(z[c], r[2], tz[c]);
       d2[c - first] = dx * dx + dy * dy + dz * dz;
     }
-    for (index_t c = 0; c < block; ++c) {
-      const Hit hit = found[first + c];
-      *out = hit;
-      out += (d2[c] <= bound) & !((hit.slot == self.slot) & (hit.image == self.image));
-    }
+    out = keep(hits_.data() + first, d2, bound, self, out);
   }
   n_hits = out - hits.data();
 }

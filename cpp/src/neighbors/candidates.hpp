@@ -31,16 +31,21 @@ class Candidates {
   struct Visit {
     std::int32_t begin, end, image;
   };
+  struct Found {
+    Hit hit;
+    std::int32_t atom;
+  };
   void visit(const BinnedBatch& batch, const Bins& bins, index_t b, const Bounds& centres);
   void gather(const BinnedBatch& batch, const Bins& bins, const Bounds& centres);
-  void sort(const BinnedBatch& batch, const Bins& bins);
+  void sort(const Bins& bins);
   void load(const BinnedBatch& batch, const Bins& bins);
 
   std::vector<Visit> visits_;  ///< bins, and their images, that may hold candidates
-  std::vector<Hit> found_, scratch_;
+  std::vector<Found> found_, scratch_;
   index_t n_found_ = 0;
   std::vector<std::int32_t> counts_;
-  std::vector<double> x_, y_, z_, tx_, ty_, tz_;  ///< wrapped position, translation; padded with points at infinity
+  std::vector<Hit> hits_;
+  std::vector<double> x_, y_, z_, tx_, ty_, tz_;  ///< wrapped position, translation; padded with points at infinity to whole blocks
 };
 
 }  // namespace mercer

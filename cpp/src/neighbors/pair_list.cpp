@@ -22,7 +22,7 @@ namespace {
 using Hit = Candidates::Hit;
 
 /// Centres of one task, a fixed number so that results do not depend on the threads.
-constexpr index_t centres_per_chunk = 64;
+constexpr index_t centres_per_chunk = 128;
 
 /// The largest number whose square root is below the cutoff.
 double largest_square(double cutoff) {
