@@ -126,7 +126,9 @@ def main():
                 for run in [run_mercer, *(peers if threads == arguments.threads[0] else [])]:
                     try:
                         for name, seconds in run(frames, species, *CASES[case], arguments.repeat):
-                            print(f"  {name:30s} {threads} thread(s) {seconds / n_atoms * 1e6:10.2f} us/atom", flush=True)
+                            print(
+                                f"  {name:30s} {threads} thread(s) {seconds / n_atoms * 1e6:10.2f} us/atom", flush=True
+                            )
                     except ImportError as error:
                         print(f"  {run.__name__.removeprefix('run_'):30s} not importable: {error}")
 

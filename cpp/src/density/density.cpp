@@ -417,7 +417,7 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
 
 void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, Span<const Vec3> pair_gradients,
                             MatView<double> dY_dpositions, MatView<double> dY_dstrain) {
-  parallel_for(structures.n_frames(), [&](index_t f) {
+  const auto scatter = [&](index_t f) {
     double* strain = dY_dstrain.row(f);
     std::fill(strain, strain + 9, 0.0);
     for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
@@ -435,6 +435,11 @@ void scatter_pair_gradients(const StructureBatch& structures, const PairList& pa
         }
       }
     }
+  };
+  const index_t n_frames = structures.n_frames();
+  const index_t frames_per_chunk = 1 + 20000 * n_frames / std::max<index_t>(1, pairs.n_pairs());
+  parallel_chunks(n_frames, frames_per_chunk, [&](index_t begin, index_t end) {
+    for (index_t f = begin; f < end; ++f) scatter(f);
   });
 }
 

@@ -35,7 +35,9 @@ void RadialSpectrum::transform(const StructureBatch& structures, const PairList&
   MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "RadialSpectrum: out has shape (",
                  out.rows, ", ", out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
   const auto species = density_.species_of(structures, pairs);
-  density_.for_each_centre(pairs, species, false, [&](Density::Workspace& ws, index_t i) { write_row(ws, out.row(i)); });
+  density_.for_each_centre(
+      pairs, species, false, 0, [] { return 0; },
+      [&](Density::Workspace& ws, int&, index_t i) { write_row(ws, out.row(i)); });
 }
 
 void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
@@ -46,7 +48,7 @@ void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs
   const int n_max = density_.n_max();
   Buffer<Vec3> pair_gradients(pairs.n_pairs());
   const auto make_row = [&] { return std::vector<double>(n_features()); };
-  density_.for_each_centre(pairs, species, true, make_row, [&](Density::Workspace& ws, std::vector<double>& row, index_t i) {
+  const auto body = [&](Density::Workspace& ws, std::vector<double>& row, index_t i) {
     const double factor = write_row(ws, row.data());
     const double* g = dY_dX.row(i);
     double dot = 0;
@@ -60,7 +62,8 @@ void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs
       }
     }
     density_.reverse(pairs, i, ws, pair_gradients.data());
-  });
+  };
+  density_.for_each_centre(pairs, species, true, 0, make_row, body);
   scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
 }
 

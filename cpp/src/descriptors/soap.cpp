@@ -217,7 +217,7 @@ void Soap::transform(const StructureBatch& structures, const PairList& pairs, Ma
                  out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
   const auto species = density_.species_of(structures, pairs);
   density_.for_each_centre(
-      pairs, species, false, [&] { return make_scratch(false); },
+      pairs, species, false, flops(), [&] { return make_scratch(false); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         prepare(ws, scratch);
         write_row(ws, out.row(i));
@@ -258,7 +258,7 @@ Soap::SparseRows Soap::transform_blocks(const StructureBatch& structures, const 
   rows.value_offsets[n_blocks] = n_values;
   rows.values = Buffer<double>(n_values);
   density_.for_each_centre(
-      pairs, species, false, [&] { return make_scratch(false); },
+      pairs, species, false, flops(), [&] { return make_scratch(false); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         prepare(ws, scratch);
         const index_t first = rows.atom_offsets[i], last = rows.atom_offsets[i + 1];
@@ -381,7 +381,7 @@ void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
   const auto species = density_.species_of(structures, pairs);
   Buffer<Vec3> pair_gradients(pairs.n_pairs());
   density_.for_each_centre(
-      pairs, species, true, [&] { return make_scratch(true); },
+      pairs, species, true, 3 * flops(), [&] { return make_scratch(true); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         adjoints(ws, scratch, dY_dX.row(i));
         density_.reverse(pairs, i, ws, pair_gradients.data());

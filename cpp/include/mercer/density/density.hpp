@@ -1,8 +1,9 @@
 /// The neighbour density of an atom expanded in radial functions and spherical harmonics, and its reverse pass.
 #pragma once
 
-#include <memory>
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mercer/basis/cutoff.hpp"
@@ -89,23 +90,20 @@ class Density {
   /// Coefficients of one centre into the workspace.
   void expand(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& workspace) const;
 
-  /// Expands every centre in parallel and calls body(workspace, centre) for each. Atoms come in fixed small chunks.
-  template <class Body>
-  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse, const Body& body) const {
-    for_each_centre(pairs, species, reverse, [] { return 0; },
-                    [&](Workspace& workspace, int&, index_t centre) { body(workspace, centre); });
-  }
-
-  /// The same with one `make_scratch()` per thread: body(workspace, scratch, centre).
+  /// Expands every centre in parallel and calls body(workspace, scratch, centre), with one workspace and one
+  /// `make_scratch()` per thread. Chunks are large enough to pay for a thread; `flops` is what body costs per centre.
   template <class MakeScratch, class Body>
-  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse,
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse, double flops,
                        const MakeScratch& make_scratch, const Body& body) const {
-    constexpr index_t chunk_size = 4;
+    const index_t n = species.size;
+    const double pairs_per_centre = n > 0 ? static_cast<double>(pairs.n_pairs()) / static_cast<double>(n) : 0;
+    flops += 1e3 + 2 * pairs_per_centre * static_cast<double>(channel_size());
+    const index_t chunk_size = std::clamp(static_cast<index_t>(4e5 / flops), index_t{1}, index_t{64});
     parallel_for(
-        (species.size + chunk_size - 1) / chunk_size,
+        (n + chunk_size - 1) / chunk_size,
         [&] { return std::make_pair(make_workspace(pairs, reverse), make_scratch()); },
         [&](auto& state, index_t chunk) {
-          const index_t end = std::min(species.size, (chunk + 1) * chunk_size);
+          const index_t end = std::min(n, (chunk + 1) * chunk_size);
           for (index_t i = chunk * chunk_size; i < end; ++i) {
             expand(pairs, species, i, state.first);
             body(state.first, state.second, i);

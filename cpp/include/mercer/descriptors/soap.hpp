@@ -49,6 +49,8 @@ class Soap final : public Descriptor {
     return static_cast<index_t>(a) * (2 * density_.n_channels() - a + 1) / 2 + b - a;
   }
   Scratch make_scratch(bool reverse) const;
+  /// Of one row.
+  double flops() const { return 2.0 * static_cast<double>(n_features()) * (density_.l_max() + 1); }
   bool norm_first() const { return normalize_ && density_.n_channels() > 1; }
   double transpose_coefficients(const Density::Workspace& ws, Scratch& scratch) const;
   void prepare(const Density::Workspace& ws, Scratch& scratch) const;

@@ -1,0 +1,175 @@
+"""Checks that every descriptor of the registry must pass; used by the tests of the descriptors.
+
+A new descriptor needs one line in EXAMPLES.
+"""
+
+import itertools
+
+import mercer
+import numpy as np
+from ase import Atoms
+from mercer.descriptors import SOAP, Environments, RadialSpectrum
+
+#: name in the registry -> a small example of it for some species, a cutoff and options.
+EXAMPLES = {
+    "SOAP": lambda species, r_cut, **options: SOAP(species, r_cut, 4, 3, 0.5, **options),
+    "RadialSpectrum": lambda species, r_cut, **options: RadialSpectrum(species, r_cut, 5, 0.4, **options),
+}
+
+PERIODICITIES = list(itertools.product([False, True], repeat=3))
+SPECIES = ["H", "C", "N", "O", "Si"]
+
+
+def random_atoms(seed=0, n=5, species=("H", "C", "O"), pbc=True, length=4.0, r_min=0.8):
+    """Random atoms in a triclinic cell with edges of about `length`, none closer than r_min."""
+    rng = np.random.default_rng(seed)
+    cell = length * (np.eye(3) + 0.25 * rng.uniform(-1, 1, (3, 3)))
+    symbols = [species[i % len(species)] for i in range(n)]
+    while True:
+        atoms = Atoms(symbols, cell=cell, pbc=pbc, scaled_positions=rng.uniform(size=(n, 3)))
+        distances = atoms.get_all_distances(mic=True)[np.triu_indices(n, 1)]
+        if n == 1 or distances.min() > r_min:
+            return atoms
+        cell = cell * 1.01
+
+
+def random_rotation(rng, proper=True):
+    """A random orthogonal matrix of determinant 1, or -1."""
+    q = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    return q * np.sign(np.linalg.det(q)) * (1 if proper else -1)
+
+
+def assert_close(a, b, tolerance):
+    """Largest difference relative to the largest element."""
+    assert a.shape == b.shape
+    assert np.abs(a - b).max() <= tolerance * max(np.abs(a).max(), np.abs(b).max())
+
+
+def check_invariance(descriptor, atoms):
+    """Rotations, reflections, translations, wrapping, permutations and supercells."""
+    rng = np.random.default_rng(1)
+    reference = descriptor.transform(atoms)
+    assert np.abs(reference).max() > 1e-3
+    for proper in (True, False):
+        q = random_rotation(rng, proper)
+        moved = Atoms(atoms.numbers, positions=atoms.positions @ q.T, cell=atoms.cell.array @ q.T, pbc=atoms.pbc)
+        assert_close(descriptor.transform(moved), reference, 1e-10)
+    moved = atoms.copy()
+    moved.translate(rng.normal(size=3))
+    assert_close(descriptor.transform(moved), reference, 1e-10)
+    moved.wrap()
+    assert_close(descriptor.transform(moved), reference, 1e-10)
+    order = rng.permutation(len(atoms))
+    expected = reference[order] if descriptor.per_atom else reference
+    assert_close(descriptor.transform(atoms[order]), expected, 1e-10)
+    if descriptor.per_atom:
+        repeats = [2 if periodic else 1 for periodic in atoms.pbc]
+        copies = int(np.prod(repeats))
+        assert_close(descriptor.transform(atoms.repeat(repeats)), np.tile(reference, (copies, 1)), 1e-10)
+
+
+def check_batches(descriptor, frames):
+    """A batch is the loop over its frames; nothing depends on threads, on what `out` held, or on prepared pairs."""
+    together = descriptor.transform(frames)
+    assert together.dtype == np.float64
+    assert together.flags.c_contiguous
+    assert together.shape[1] == descriptor.n_features == len(descriptor.feature_labels())
+    np.testing.assert_array_equal(together, np.concatenate([descriptor.transform(atoms) for atoms in frames]))
+    out = np.full_like(together, np.nan)
+    assert descriptor.transform(frames, out=out) is out
+    np.testing.assert_array_equal(out, together)
+    dY_dX = np.random.default_rng(0).normal(size=together.shape)
+    environments = descriptor.environments(frames)
+    for threads in (1, 2, 3):
+        with mercer.threads(threads):
+            np.testing.assert_array_equal(descriptor.transform(environments), together)
+            positions, strain = descriptor.vjp(environments, dY_dX)
+        if threads == 1:
+            first = positions, strain
+        np.testing.assert_array_equal(positions, first[0])
+        np.testing.assert_array_equal(strain, first[1])
+    assert positions.shape == (sum(map(len, frames)), 3)
+    assert strain.shape == (len(frames), 3, 3)
+
+
+def check_empty(descriptor):
+    """No frames, and a frame without atoms."""
+    for frames in ([], [Atoms(pbc=False)]):
+        X = descriptor.transform(frames)
+        assert X.shape == (0 if descriptor.per_atom else len(frames), descriptor.n_features)
+        positions, strain = descriptor.vjp(frames, X)
+        assert positions.shape == (0, 3)
+        assert strain.shape == (len(frames), 3, 3)
+        assert not strain.any()
+
+
+def difference(function, h):
+    """Central difference of fourth order at 0."""
+    return (8 * (function(h) - function(-h)) - (function(2 * h) - function(-2 * h))) / (12 * h)
+
+
+def check_vjp(descriptor, atoms, tolerance=1e-6, h=5e-4):
+    """The reverse pass against central differences, in every position and strain; forces and torque."""
+
+    # Away from distances where the cutoff function has a kink in its second derivative.
+    def near(atoms):
+        return Environments.of(atoms, descriptor.r_cut + 20 * h).pairs.distances
+
+    kinks = [descriptor.r_cut, descriptor.r_cut - getattr(descriptor, "cutoff_width", 0)]
+    while np.abs(np.subtract.outer(near(atoms), kinks)).min(initial=1) < 10 * h:
+        atoms = atoms.copy()
+        atoms.set_cell(atoms.cell.array * 1.003, scale_atoms=True)
+        assert atoms.cell.volume > 0
+    dY_dX = np.random.default_rng(2).normal(size=descriptor.transform(atoms).shape)
+    positions, strain = descriptor.vjp(atoms, dY_dX)
+
+    def displaced(i, a, step):
+        moved = atoms.copy()
+        moved.positions[i, a] += step
+        return np.sum(descriptor.transform(moved) * dY_dX)
+
+    def strained(a, b, step):
+        deformation = np.eye(3)
+        deformation[a, b] += step
+        moved = atoms.copy()
+        moved.set_cell(atoms.cell.array @ deformation.T)
+        moved.positions = atoms.positions @ deformation.T
+        return np.sum(descriptor.transform(moved) * dY_dX)
+
+    numeric = np.array(
+        [[difference(lambda s, i=i, a=a: displaced(i, a, s), h) for a in range(3)] for i in range(len(atoms))]
+    )
+    numeric_strain = np.array(
+        [[difference(lambda s, a=a, b=b: strained(a, b, s), h) for b in range(3)] for a in range(3)]
+    )
+    assert np.abs(strain).max() > 1e-6
+    if len(atoms) > 1:
+        assert np.abs(positions).max() > 1e-6
+        assert_close(positions, numeric, tolerance)
+    assert_close(strain[0], numeric_strain, tolerance)
+    # Rotation and translation change nothing.
+    scale = max(np.abs(positions).max(), np.abs(strain).max())
+    assert np.abs(positions.sum(axis=0)).max() <= 1e-11 * scale
+    assert np.abs(strain[0] - strain[0].T).max() <= 1e-9 * scale
+    if not atoms.pbc.any():
+        assert np.abs(np.cross(atoms.positions, positions).sum(axis=0)).max() <= 1e-9 * scale
+
+
+def check_value(descriptor, other):
+    """Equality, hash, pickle, copies, dicts; `other` differs from `descriptor`."""
+    import copy
+    import json
+    import pickle
+
+    atoms = random_atoms()
+    before = descriptor.transform(atoms)  # the core object exists now
+    for twin in (
+        pickle.loads(pickle.dumps(descriptor)),
+        copy.copy(descriptor),
+        copy.deepcopy(descriptor),
+        type(descriptor).from_dict(json.loads(json.dumps(descriptor.to_dict()))),
+    ):
+        assert twin == descriptor
+        assert hash(twin) == hash(descriptor)
+        np.testing.assert_array_equal(twin.transform(atoms), before)
+    assert other != descriptor
