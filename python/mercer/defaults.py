@@ -77,6 +77,9 @@ def choose(options, frames, energies):
                 notes[f"{path}.descriptor.{name}"] = reason
         given = term.descriptor.model_dump(exclude_none=True)
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
+        if term.kernel.type == "polynomial" and "zeta" not in term.kernel.model_fields_set:
+            update["kernel"] = term.kernel.model_validate({"type": "polynomial", "zeta": 2})
+            notes[f"{path}.kernel.zeta"] = "enough where near neighbours count most"
         for name, (value, reason) in _term_rules(len(numbers), len(elements), spread, len(options.terms)).items():
             if getattr(term, name) is None:
                 update[name] = value
@@ -89,36 +92,38 @@ def choose(options, frames, energies):
 
 
 def _descriptor_rules(elements, bond, frames):
-    """{option: (value, reason)} of a density descriptor."""
+    """{option: (value, reason)} of a density descriptor; `bond` is the median nearest distance in Angstrom."""
     from mercer.structures import symbols
 
     periodic = any(np.any(atoms.pbc) for atoms in _sample(frames))
     if periodic:
-        r_cut = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
-        reason = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
+        r_cut = float(np.clip(np.round(2 * 2.0 * bond) / 2, 4.0, 6.0))
+        reason = f"2 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
     else:
         r_cut, reason = 5.0, "molecules"
-    light = 1 in elements
-    many = len(elements) > 2
+    scale = max(1.5, float(np.round(bond, 1)))
+    many = len(elements) > 1
+    scaling = {"rate": 1.0, "scale": scale, "exponent": 6.0 if many else 4.0}
     return {
         "species": (symbols(elements), "the elements of the training data"),
         "r_cut": (r_cut, reason),
-        "sigma": (0.3, "hydrogen is present") if light else (0.5, "no hydrogen"),
-        "n_max": (6, "more than two elements") if many else (8, "one or two elements"),
-        "l_max": (4, "more than two elements") if many else (6, "one or two elements"),
+        "sigma": (0.3, "hydrogen is present") if 1 in elements else (0.5, "no hydrogen"),
+        "n_max": (6, "more than one element") if many else (8, "one element"),
+        "l_max": (4, "more than one element") if many else (6, "one element"),
+        "radial_scaling": (scaling, "near neighbours count most; scale is the median nearest distance, at least 1.5"),
     }
 
 
 def _term_rules(n_atoms, n_elements, spread, n_terms):
     """{option: (value, reason)} of a term."""
-    wanted = 1000 * max(1, min(n_elements, 3))
-    n_sparse = min(wanted, n_atoms)
-    reason = "all environments" if n_sparse == n_atoms else f"{wanted // 1000} thousand for {n_elements} element(s)"
+    thousands = max(1, min(n_elements, 3))
+    n_sparse = min(1000 * thousands, n_atoms // 2)
+    reason = f"{thousands} thousand for {n_elements} element(s), at most half of the {n_atoms} environments"
     delta, why = 1.0, "no energies to scale by"
     if spread:
-        delta = float(f"{spread / np.sqrt(n_terms):.3g}")
-        why = "spread of the energies per atom beyond composition"
-    return {"n_sparse": (n_sparse, reason), "delta": (delta, why)}
+        delta = float(f"{10 * spread / np.sqrt(n_terms):.2g}")
+        why = f"10 times the spread of the energies per atom, {spread:.3g} eV"
+    return {"n_sparse": (max(1, n_sparse), reason), "delta": (delta, why)}
 
 
 def _energy_sigma(spread):

@@ -245,6 +245,9 @@ def _parse_e0(text):
 #: UsageError and its base, from typer's own copy of click or from click, whichever typer uses.
 _ClickException = typer.BadParameter.__mro__[2]
 
+#: Exit status after Ctrl-C: 128 + SIGINT.
+_INTERRUPTED = 130
+
 
 def main(argv=None):
     """Run the command line and return the exit status: one message for every mistake, no traceback but with --debug.
@@ -267,11 +270,11 @@ def main(argv=None):
     warnings.showwarning = _show_warning
     try:
         status = app(args=arguments, prog_name="mercer", standalone_mode=False)
+        if status == _INTERRUPTED:  # typer catches Ctrl-C itself
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written, earlier results are as they were", 130, debug)
-    except typer.Abort:
-        return _fail("aborted", 130, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; nothing was written, earlier results are as they were", _INTERRUPTED, debug)
     except typer.Exit as stop:
         return stop.exit_code
     except _ClickException as error:

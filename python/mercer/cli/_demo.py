@@ -14,8 +14,8 @@ from mercer.structures import write_frames
 
 TRAIN, TEST, CURVE = "train.extxyz", "test.extxyz", "learning_curve.png"
 
-#: Settings of the demo that differ from what `mercer fit` would choose: a smaller descriptor, to be quick.
-SETTINGS = {"n_max": 6, "l_max": 4}
+#: Sparse points of the demo, fewer than `mercer fit` would choose, to be quick.
+N_SPARSE = 600
 
 
 def run_demo(output, n_frames, seed, session):
@@ -29,11 +29,11 @@ def run_demo(output, n_frames, seed, session):
             n_test = n_frames // 5
             write_frames(folder / TRAIN, frames[: len(frames) - n_test])
             write_frames(folder / TEST, frames[len(frames) - n_test :])
-    settings = [("demo", ("terms", 0, "descriptor", name), value) for name, value in SETTINGS.items()]
-    settings += [
+    settings = [
         ("demo", ("train",), [str(output / TRAIN)]),
         ("demo", ("test",), [str(output / TEST)]),
         ("demo", ("output",), str(output / "fit")),
+        ("demo", ("terms", 0, "n_sparse"), min(N_SPARSE, 5 * n_frames)),
         ("--seed", ("seed",), seed),
     ]
     run_fit(load_options(None, settings), session)
@@ -54,7 +54,7 @@ def next_commands(output):
     """Commands that work on what the demo has written."""
     model = output / "fit" / MODEL
     return [
-        f"mercer fit {output / TRAIN} --test {output / TEST} -o {output / 'my-fit'} --n-sparse 500",
+        f"mercer fit {output / TRAIN} --test {output / TEST} -o {output / 'my-fit'} --n-sparse 1500",
         f"mercer predict {model} {output / TEST} -o {output / 'predicted.extxyz'}",
         f"mercer evaluate {model} {output / TEST}",
         f"mercer info {model}",
@@ -79,7 +79,7 @@ def learning_curve(config, session, n_sizes=4):
     with session.stage("fits to growing parts"):
         for done, size in enumerate(sizes):
             part = train.take([*isolated, *rest[:size]])
-            n_sparse = min(options.terms[0].n_sparse, int(sum(part.labels.n_atoms)) - len(isolated))
+            n_sparse = min(options.terms[0].n_sparse, 5 * size)
             terms = [options.terms[0].model_copy(update={"n_sparse": n_sparse})]
             potential = build_potential(options.model_copy(update={"terms": terms}))
             potential.fit(part.frames, part.labels)

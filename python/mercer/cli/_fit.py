@@ -198,7 +198,7 @@ def _say_fit(fitted, session):
 
 def _estimate(options, potential, train):
     """Lines about the size of the fit."""
-    n = int(train.n_atoms.sum())
+    n = int(train.labels.n_atoms.sum())
     lines = ["size of the fit"]
     for t, term in enumerate(potential.terms):
         m = term.n_sparse if isinstance(term.n_sparse, int) else sum(term.n_sparse.values())

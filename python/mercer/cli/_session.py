@@ -98,13 +98,14 @@ class _Reporter:
     """Counts pieces, so that the rate can be told at the end."""
 
     def __init__(self, name):
-        self.name, self.started = name, time.perf_counter()
+        self.name, self.started, self.updated = name, time.perf_counter(), time.perf_counter()
         self.label, self.done, self.total = name, 0, None
 
     def update(self, label, done, total):
         if label != self.label:
-            self.started = time.perf_counter()
+            self.started = self.updated  # the piece that is reported now began with the last report
         self.label, self.done, self.total = label, done, total
+        self.updated = time.perf_counter()
         self.show()
 
     def rate(self):
