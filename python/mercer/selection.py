@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.extmath import randomized_svd
 
 from mercer._validation import check_choice, check_count, check_features
 from mercer.errors import ConfigError, DataError
@@ -222,11 +221,18 @@ def leverage_scores(X, n_components=None, *, random_state=0):
 
     References
     ----------
-    M. W. Mahoney and P. Drineas, Proc. Natl. Acad. Sci. 106, 697 (2009).
+    M. W. Mahoney and P. Drineas, Proc. Natl. Acad. Sci. 106, 697 (2009); N. Halko, P. G. Martinsson and J. A. Tropp,
+    SIAM Rev. 53, 217 (2011), algorithm 4.4.
     """
     if min(X.shape) > _EXACT_SVD:
-        k = min(512, *X.shape)
-        u, s, _ = randomized_svd(X, k, n_iter=2, random_state=random_state)
+        # subspace iteration with products of X alone: an SVD of a tall matrix costs many times more
+        vectors = np.random.default_rng(random_state).standard_normal((X.shape[1], min(522, *X.shape)))
+        for _ in range(3):
+            vectors = np.linalg.qr(X.T @ (X @ vectors))[0]
+        left = X @ vectors
+        values, rotation = np.linalg.eigh(left.T @ left)
+        s, vectors = np.sqrt(np.maximum(values[:-513:-1], 0.0)), vectors @ rotation[:, :-513:-1]
+        u = None
     elif X.shape[1] <= len(X):
         values, vectors = np.linalg.eigh(X.T @ X)
         s, vectors = np.sqrt(np.maximum(values[::-1], 0.0)), vectors[:, ::-1]

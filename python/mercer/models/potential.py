@@ -64,7 +64,7 @@ class Potential(BaseEstimator):
         Of the choice of sparse points.
     max_selection : int, optional
         Sparse points are chosen among at most so many environments per term, drawn at random (evenly over species), so
-        that the choice keeps to bounded memory. Default: 50000, or what fits into 512 MB.
+        that the choice keeps to bounded memory. Default: 20000, or what fits into 256 MB.
 
     Attributes
     ----------

@@ -13,8 +13,8 @@ from mercer.selection import select, split_count
 
 #: Environments that the points of a term are chosen from where `max_selection` is not given: this many, but their
 #: features take at most so many bytes.
-_MAX_SELECTION = 50_000
-_SELECTION_BYTES = 512 * 2**20
+_MAX_SELECTION = 20_000
+_SELECTION_BYTES = 256 * 2**20
 #: Atoms whose features are computed at a time.
 _CHUNK_ATOMS = 2048
 
