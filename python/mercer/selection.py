@@ -16,7 +16,7 @@ _BLOCK_BYTES = 64 * 2**20
 #: Candidates that are compared exactly between two passes over all rows.
 _CANDIDATES = 512
 #: Above this rank the singular vectors come from a randomised decomposition.
-_EXACT_SVD = 2048
+_EXACT_SVD = 4096
 #: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
 PIVOT_TOL = 1e-10
 
@@ -217,7 +217,7 @@ def leverage_scores(X, n_components=None, *, random_state=0):
     n_components : int, optional
         Default: half of the singular values that exceed 1e-7 times the largest, at most 512.
     random_state : int
-        Seed of the randomised decomposition, used when both sides of X exceed 2048.
+        Seed of the randomised decomposition, used when both sides of X exceed 4096.
 
     References
     ----------
