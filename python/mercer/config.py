@@ -187,19 +187,22 @@ HELP = {
     "test": "test files",
     "n_train": "without test files: train on this many frames, drawn by seed, and test on the others",
     "test_fraction": "without test files: keep this fraction of the frames, drawn by seed, for testing",
-    "keys": "names of the labels; null = REF_energy and so on, else what ASE has read; none = leave it out",
-    "units": "units of the labels in the files; results are in eV and Angstrom",
+    "keys": "name of this label in the files; null = REF_energy and so on, else what ASE has read; none = leave it out",
+    "units": "unit of this label in the files, such as kcal/mol; null = from that of the energy",
     "e0": "energies of free atoms: auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
     "sigma": "expected standard deviation of the labels; null = from the data",
     "sigma.energy": "eV per atom; see sigma_scaling",
     "sigma.energies": "of energies of single atoms, eV",
     "sigma.forces": "eV/Angstrom per component",
     "sigma_scaling": "the energy sigma of a frame of n atoms: sqrt = sigma sqrt(n), per_atom = sigma n, total = sigma",
+    "sigma.virial": "eV per atom",
     "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
     "max_selection": "sparse points are chosen among at most so many environments; null = what fits into 512 MB",
     "terms": "the potential is the sum of these terms",
     "terms.descriptor.r_cut": "Angstrom",
     "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",
+    "terms.descriptor": "see below",
+    "terms.kernel": "see below",
     "terms.delta": "standard deviation of an atom's energy in this term, eV",
     "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}",
     "terms.selection": "how the sparse points are chosen: cur, fps, pivoted_cholesky, random",
@@ -466,5 +469,55 @@ def _emit(section, path, notes, lines, indent):
                 _emit(entry, (*here, i), notes, lines, indent + "    ")
                 lines[start] = f"{indent}  - {lines[start].lstrip()}"
         else:
-            text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
-            lines.append(f"{indent}{key}: {text}{comment}")
+            lines.append(f"{indent}{key}: {_flow(value)}{comment}")
+
+
+# ---------------------------------------------------------------------------------------------- reference
+
+_INTRODUCTION = """# Configuration
+
+Every option of `mercer fit`, with its default. `mercer fit --config fit.yaml` reads them from a file,
+`--set option=value` overrides any of them (the value in YAML syntax), `mercer fit --help` lists the flags of the common
+ones. `null` or `auto` means: chosen from the elements and the data, with the reason in the log and in the effective
+configuration, which is written into the output folder and repeats the run exactly. File names are relative to the
+current folder.
+
+This page is written by `python -m mercer.config docs/configuration.md`.
+"""
+
+
+def reference_page():
+    """The text of docs/configuration.md: a table of all options, and one for each descriptor and kernel."""
+
+    def rows(model, prefix):
+        for name, field in model.model_fields.items():
+            inner = field.get_default(call_default_factory=True)
+            if isinstance(inner, Options):
+                yield from rows(type(inner), f"{prefix}{name}.")
+            elif name == "terms":
+                yield from rows(TermOptions, "terms.0.")
+            else:
+                text = _flow(inner)
+                meaning = HELP.get(f"{prefix}{name}".replace(".0.", "."), "") or HELP.get(prefix[:-1], "")
+                yield f"| `{prefix}{name}` | `{text}` | {meaning} |"
+
+    lines = [_INTRODUCTION, "| option | default | meaning |", "|---|---|---|", *rows(FitOptions, "")]
+    for section, table in _registered().items():
+        for kind, cls in table.items():
+            lines += ["", f"## {section}: {{type: {kind}}}", "", f"Parameters of `{cls.__module__}.{cls.__name__}`."]
+            fields = {n: f for n, f in _model_of(section, kind).model_fields.items() if n != "type"}
+            if fields:
+                lines += ["", "| option | default |", "|---|---|"]
+                lines += [f"| `{name}` | `{_flow(field.default)}` |" for name, field in fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value):
+    """A value in one line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+
+
+if __name__ == "__main__":
+    import sys
+
+    Path(sys.argv[1]).write_text(reference_page(), encoding="utf-8")

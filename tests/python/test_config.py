@@ -1,5 +1,7 @@
 """The YAML of a fit: every option, overrides, messages, and the way back to text."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from mercer import config, kernels
@@ -186,3 +188,15 @@ def test_every_option_has_help_or_an_obvious_section():
         assert any(full.replace(".0", "").startswith(".".join(parts)) for full in [*config.all_options(), "terms"]), (
             name
         )
+
+
+def test_the_reference_page_is_up_to_date():
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == config.reference_page(), "run: python -m mercer.config docs/configuration.md"
+    for name in config.all_options():
+        assert name.endswith(".type") or f"`{name.rsplit('.', 1)[-1]}`" in page or f"`{name}`" in page, name
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").glob("*.yaml")), ids=lambda p: p.name)
+def test_examples_are_valid(path):
+    assert load_options(path).train

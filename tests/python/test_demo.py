@@ -64,3 +64,10 @@ def test_next_commands_work_as_printed(shown, monkeypatch, number):
     if "--n-sparse" in words:
         words[words.index("--n-sparse") + 1] = "50"
     assert main(words[1:]) == 0
+
+
+def test_python_example_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    exec(readme.split("```python\n", 1)[1].split("```", 1)[0], {})
+    assert (tmp_path / "cuau.mercer").exists()
