@@ -333,6 +333,15 @@ def test_blocks_and_labels_say_where_features_are():
         soap.block(("H", "N"))
 
 
+def test_results_larger_than_caches_are_the_same():
+    """Rows of large results take another way to memory."""
+    soap = SOAP(["H", "C", "N", "O"], 3.0, 5, 6, 0.5)
+    small = soap.transform(molecule("CH3CONH2"))
+    large = soap.transform([molecule("CH3CONH2")] * 160)
+    assert large.size > 2_000_000
+    np.testing.assert_array_equal(large, np.tile(small, (160, 1)))
+
+
 @pytest.mark.parametrize("options", [{}, {"normalize": False}, {"channels": CHANNELS[:4, :2]}, {"central_weight": 0.0}])
 def test_block_sparse_rows(options):
     soap = SOAP(["H", "C", "N", "O"], 3.0, 3, 2, 0.5, **options)

@@ -12,6 +12,8 @@ namespace {
 
 using simd::Tile;
 constexpr int W = simd::width;
+constexpr index_t largest_streamed_row = 40000;       // 320 kB
+constexpr index_t smallest_streamed_result = 2000000;  // 16 MB
 constexpr double sqrt_2 = 1.41421356237309504880;
 constexpr double fourth_root_2 = 1.18920711500272106672;
 
@@ -30,10 +32,43 @@ void store_shifted(const Tile<T>& tile, int skip, double* to, const double* floo
   }
 }
 
+/// A block of two different channels whose rows fit one tile of T, R rows at a time; arguments as for power_block.
+template <int T, int R>
+void mixed_block(const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
+  static_assert(T % R == 0, "groups of rows");
+  const int pad = T - n_max;
+  for (int l = l_max; l >= 0; --l) {
+    const index_t lm = static_cast<index_t>(l) * l * T;
+    for (int j0 = T - R; j0 >= 0; j0 -= R) {
+      Tile<T> sum[R];
+      tile_product(a + lm + j0, 1, T, b + lm, T, 2 * l + 1, sum);
+      double* rows = out + (l * n_max + j0 - pad) * n_max;
+      if (pad == 0) {
+#pragma GCC unroll 8
+        for (int r = R - 1; r >= 0; --r) sum[r].store(rows + r * T);
+      } else {
+#pragma GCC unroll 8
+        for (int r = R - 1; r >= 0; --r) {
+          if (j0 + r >= pad) store_shifted(sum[r], pad, rows + r * n_max, floor);
+        }
+      }
+    }
+  }
+}
+
 /// One block of the power spectrum from coefficients a and b in the layout [lm][n_pad] with `pad` zeros in front of n.
 /// Written from the last row to the first, so that rows may overlap backwards.
 void power_block(const double* a, const double* b, bool same, int l_max, int n_max, int n_pad, double* out,
                  const double* floor) {
+  if (!same && n_pad <= simd::max_tile) {
+    constexpr int many = W == 8 ? 8 : 4;  // rows in registers
+    switch (n_pad) {
+      case 4: return mixed_block<4, 4>(a, b, l_max, n_max, out, floor);
+      case 8: return mixed_block<std::min(8, simd::max_tile), many>(a, b, l_max, n_max, out, floor);
+      case 12: return mixed_block<std::min(12, simd::max_tile), 4>(a, b, l_max, n_max, out, floor);
+      default: return mixed_block<simd::max_tile, many>(a, b, l_max, n_max, out, floor);
+    }
+  }
   const int pad = n_pad - n_max;
   const index_t rows_size = same ? n_max * (n_max + 1) / 2 : n_max * n_max;
   for (int l = l_max; l >= 0; --l) {
@@ -115,6 +150,7 @@ struct Soap::Scratch {
   Buffer<double> transposed;  ///< coefficients as [present][l][n_pad][m padded]
   Buffer<double> adjoint;     ///< dY/dc in the same layout
   Buffer<double> gram;        ///< [l][m][m'] sum over channels and n
+  Buffer<double> row;         ///< of the result, before it is streamed
   Buffer<double> square;      ///< one l of a block a = a of dY/dX, unpacked
 };
 
@@ -216,11 +252,24 @@ void Soap::transform(const StructureBatch& structures, const PairList& pairs, Ma
   MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "SOAP: out has shape (", out.rows, ", ",
                  out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
   const auto species = density_.species_of(structures, pairs);
+  // A result that no cache holds is written past them, row by row from a copy in the L2 cache.
+  const bool past_caches = norm_first() && n_features() <= largest_streamed_row &&
+                           out.rows * n_features() >= smallest_streamed_result;
   density_.for_each_centre(
-      pairs, species, false, flops(), [&] { return make_scratch(false); },
+      pairs, species, false, flops(),
+      [&] {
+        Scratch scratch = make_scratch(false);
+        if (past_caches) scratch.row = Buffer<double>(n_features());
+        return scratch;
+      },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         prepare(ws, scratch);
-        write_row(ws, out.row(i));
+        if (past_caches) {
+          write_row(ws, scratch.row.data());
+          simd::stream(scratch.row.data(), n_features(), out.row(i));
+        } else {
+          write_row(ws, out.row(i));
+        }
       });
 }
 

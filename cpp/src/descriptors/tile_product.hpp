@@ -10,22 +10,18 @@ namespace mercer {
 /// Rows of a tile.
 inline constexpr int tile_rows = 4;
 
-/// sum[r][:] = sum_k a[r * a_row + k * a_k] b[k * b_k + :], r = 0 .. 3.
-template <int T>
+/// sum[r][:] = sum_k a[r * a_row + k * a_k] b[k * b_k + :], r = 0 .. R - 1.
+template <int T, int R>
 inline void tile_product(const double* a, index_t a_row, index_t a_k, const double* b, index_t b_k, index_t n_k,
-                         simd::Tile<T> (&sum)[tile_rows]) {
-  simd::Tile<T> s0{}, s1{}, s2{}, s3{};
+                         simd::Tile<T> (&sum)[R]) {
+  simd::Tile<T> s[R] = {};
   for (index_t k = 0; k < n_k; ++k, a += a_k, b += b_k) {
     const auto row = simd::Tile<T>::load(b);
-    s0.add(a[0], row);
-    s1.add(a[a_row], row);
-    s2.add(a[2 * a_row], row);
-    s3.add(a[3 * a_row], row);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) s[r].add(a[r * a_row], row);
   }
-  sum[0] = s0;
-  sum[1] = s1;
-  sum[2] = s2;
-  sum[3] = s3;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sum[r] = s[r];
 }
 
 /// Splits columns begin .. end (multiples of 4) into tiles from left to right and calls body(tile of that width, column).

@@ -2,6 +2,11 @@
 /// compiled for. Everything here is inline and of internal linkage per instruction-set level.
 #pragma once
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -39,6 +44,29 @@ inline double sum(Vector v) {
   double s = v[0];
   for (int i = 1; i < width; ++i) s += v[i];
   return s;
+}
+
+/// Copies n doubles past the caches, for results that are too large to stay in them; ends with a fence.
+inline void stream(const double* from, std::int64_t n, double* to) {
+#if defined(__SSE2__)
+  while (n > 0 && reinterpret_cast<std::uintptr_t>(to) % (width * sizeof(double)) != 0) {
+    *to++ = *from++;
+    --n;
+  }
+  for (; n >= width; n -= width, from += width, to += width) {
+#if defined(__AVX512F__)
+    _mm512_stream_pd(to, (__m512d)load(from));
+#elif defined(__AVX__)
+    _mm256_stream_pd(to, (__m256d)load(from));
+#else
+    _mm_stream_pd(to, (__m128d)load(from));
+#endif
+  }
+  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(double));
+  _mm_sfence();
+#else
+  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(double));
+#endif
 }
 
 /// Transposes the N x N matrix in `rows`, N a power of two, in log2(N) steps that exchange off-diagonal blocks.
