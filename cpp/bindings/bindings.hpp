@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,12 @@ mercer::Span<const T> span_view(const Array<T>& array, const char* name) {
   return {array.data(), array.shape(0)};
 }
 
+/// An empty view where there is no array.
+template <class T>
+mercer::Span<const T> optional_view(const std::optional<Array<T>>& array, const char* name) {
+  return array ? span_view(*array, name) : mercer::Span<const T>();
+}
+
 /// A NumPy array that owns a pooled buffer: its memory goes back to the pool when the array dies.
 template <class T, class Element = T>
 py::array_t<T> pooled_array(mercer::Buffer<Element>&& buffer, std::vector<py::ssize_t> shape) {
@@ -44,6 +51,11 @@ py::array_t<T> pooled_array(mercer::Buffer<Element>&& buffer, std::vector<py::ss
   const py::capsule owner(buffer.data(), [](void* memory) { mercer::pool_release(memory); });
   T* data = reinterpret_cast<T*>(buffer.release());
   return py::array_t<T>(std::move(shape), data, owner);
+}
+
+template <class T>
+py::array_t<T> pooled_matrix(py::ssize_t rows, py::ssize_t cols) {
+  return pooled_array<T>(mercer::Buffer<T>(rows * cols), {rows, cols});
 }
 
 /// A NumPy view of memory that lives inside `owner`.
@@ -61,3 +73,4 @@ void bind_neighbors(py::module_& m);
 void bind_basis(py::module_& m);
 void bind_descriptors(py::module_& m);
 void bind_kernels(py::module_& m);
+void bind_rows(py::module_& m);

@@ -8,4 +8,5 @@ PYBIND11_MODULE(MERCER_MODULE, m) {
   bind_basis(m);
   bind_descriptors(m);
   bind_kernels(m);
+  bind_rows(m);
 }

@@ -1,4 +1,4 @@
-"""Rows of the kernel matrix that labels of whole frames need: sums over the atoms of a frame.
+"""Rows of the kernel matrix that labels of whole frames need, and the evaluation of a fitted term.
 
 A total energy is a sum of local energies, so its row of K is the sum of the rows of its atoms (Bartók and Csányi,
 Int. J. Quantum Chem. 115, 1051 (2015), section 3). The core adds them tile by tile; the matrix of all atoms against all
@@ -9,7 +9,7 @@ import numpy as np
 
 from mercer._core import core
 from mercer._validation import check_out
-from mercer.errors import DataError
+from mercer.errors import ConfigError, DataError
 from mercer.kernels import _base
 
 
@@ -101,3 +101,109 @@ def self_kernel_sums(kernel, X, offsets, *, groups=None):
     offsets = _checked_offsets(offsets, len(X))
     with _base.core_errors():
         return core.self_kernel_sums(kernel.to_core(), X, offsets, groups)
+
+
+def _sparse_rows(descriptor, features, groups, match_groups):
+    """Checked sparse points of a term: features and groups as the core takes them."""
+    features = _base.feature_rows(features, "features")
+    if features.shape[1] != descriptor.n_features:
+        raise DataError(
+            f"features have {features.shape[1]} columns, the descriptor gives {descriptor.n_features}; both must come "
+            "from the same descriptor."
+        )
+    if groups is None:
+        if match_groups:
+            raise ConfigError("groups are missing; give one per row of features, or match_groups=False.")
+        groups = np.zeros(len(features), dtype=np.int32)
+    return features, _base.group_labels(groups, len(features), "groups")
+
+
+def _require_differentiable(kernel, wanted):
+    if wanted and not kernel.differentiable:
+        raise ConfigError(
+            f"{kernel} has no derivative where two environments coincide, so no forces and virials; take another "
+            "kernel (for example Gaussian or Polynomial(zeta=4)), or leave forces and virials out."
+        )
+
+
+def evaluate_term(descriptor, kernel, frames, features, groups, weights, *, match_groups=True, gradients=True):
+    """Energies of the fitted term sum_m weights[m] k(., x_m) and their gradient.
+
+    The gradient with respect to the features, sum_m weights[m] dk(x, x_m)/dx, is one more matrix product, and goes back
+    to positions and strain in a single reverse pass of the descriptor.
+
+    Parameters
+    ----------
+    descriptor : descriptor
+    kernel : mercer.kernels.Kernel
+    frames : ase.Atoms, list of ase.Atoms, or Environments
+        Environments of a larger cutoff than that of the descriptor serve several terms.
+    features : ndarray of shape (M, n_features)
+        Sparse points: rows that the descriptor gave.
+    groups : array_like of int, shape (M,), or None
+        Their groups: atomic numbers of the centres.
+    weights : array_like of shape (M,)
+    match_groups : bool
+        Whether rows of different groups do not covary.
+    gradients : bool
+        Whether the gradient is wanted; without it no derivative is computed.
+
+    Returns
+    -------
+    energies : ndarray of shape (n_atoms,)
+        In the unit of the weights.
+    positions : ndarray of shape (n_atoms, 3) or None
+        dE/d(position): forces are its negative.
+    strain : ndarray of shape (n_frames, 3, 3) or None
+        dE/d(strain) of every frame, where a strain e moves positions and cell as r -> (1 + e) r: the virial is its
+        negative, and the stress this divided by the volume.
+
+    Raises
+    ------
+    mercer.errors.DataError
+        For structures that the descriptor refuses, and arrays that do not fit each other.
+    mercer.errors.ConfigError
+        For gradients of a kernel that has none everywhere (Laplacian, Matern 1/2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from mercer import SOAP
+    >>> from mercer.kernels import Polynomial
+    >>> from mercer.rows import evaluate_term
+    >>> atoms = bulk("Si", cubic=True)
+    >>> soap = SOAP("Si", 4.0, 4, 3, 0.5)
+    >>> energies, positions, strain = evaluate_term(
+    ...     soap, Polynomial(zeta=4), atoms, soap.transform(atoms)[:1], [14], [2.0]
+    ... )
+    >>> np.round(energies, 10)
+    array([2., 2., 2., 2., 2., 2., 2., 2.])
+    >>> positions.shape, strain.shape
+    ((8, 3), (1, 3, 3))
+    """
+    _require_differentiable(kernel, gradients)
+    features, groups = _sparse_rows(descriptor, features, groups, match_groups)
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    if weights.shape != (len(features),):
+        raise DataError(f"weights have shape {weights.shape}; expected ({len(features)},), one per row of features.")
+    environments = descriptor._environments(frames)
+    structures = environments.structures
+    energies = np.zeros(structures.n_atoms)
+    positions = np.zeros((structures.n_atoms, 3)) if gradients else None
+    strain = np.zeros((structures.n_frames, 9)) if gradients else None
+    with _base.core_errors():
+        core.evaluate_term(
+            kernel.to_core(),
+            descriptor._core,
+            structures,
+            environments.pairs,
+            features,
+            groups,
+            match_groups,
+            weights,
+            energies,
+            positions,
+            strain,
+        )
+    return energies, positions, strain.reshape(-1, 3, 3) if gradients else None

@@ -104,6 +104,17 @@ void kernel_tile(const Kernel& kernel, TileRows<T> X, TileRows<T> Y, MatView<T> 
   for (index_t i = 0; i < out.rows; ++i) kernel.value(out.row(i), out.cols);
 }
 
+void product(double alpha, MatView<const double> A, MatView<const double> B, double beta, MatView<double> out) {
+  Eigen::Map<Matrix<double>, 0, Eigen::OuterStride<>> result(out.data, out.rows, out.cols,
+                                                             Eigen::OuterStride<>(out.stride));
+  if (beta == 0) {
+    result.setZero();
+  } else if (beta != 1) {
+    result *= beta;
+  }
+  if (A.cols > 0) result.noalias() += alpha * map(A) * map(B);
+}
+
 template void argument_tile(KernelArgument, TileRows<double>, TileRows<double>, MatView<double>);
 template void argument_tile(KernelArgument, TileRows<float>, TileRows<float>, MatView<float>);
 template void kernel_tile(const Kernel&, TileRows<double>, TileRows<double>, MatView<double>);

@@ -16,8 +16,9 @@ struct TileRows {
   const T* squared_norms;
 };
 
-/// Rows or columns of a tile: 256 x 256 doubles stay in the second-level cache of most processors. Smaller ones where a matrix would give too few tiles to share among threads; from the
-/// shape alone, so that results do not depend on the number of threads.
+/// Rows or columns of a tile: 256 x 256 doubles stay in the second-level cache of most processors. Smaller ones where a
+/// matrix would give too few tiles to share among threads; from the shape alone, so that results do not depend on the
+/// number of threads.
 inline index_t tile_side(index_t rows, index_t cols) {
   constexpr index_t largest = 256, smallest = 64, enough = 16;
   index_t side = largest;
@@ -45,5 +46,8 @@ void argument_tile(KernelArgument argument, TileRows<T> X, TileRows<T> Y, MatVie
 /// out(i, j) = k(u(X_i, Y_j)).
 template <class T>
 void kernel_tile(const Kernel& kernel, TileRows<T> X, TileRows<T> Y, MatView<T> out);
+
+/// out = beta out + alpha A B.
+void product(double alpha, MatView<const double> A, MatView<const double> B, double beta, MatView<double> out);
 
 }  // namespace mercer
