@@ -2,10 +2,12 @@
 
 #include "mercer/core/parallel.hpp"
 #include "mercer/neighbors/pair_list.hpp"
+#include "mercer/neighbors/verlet_list.hpp"
 
 using mercer::Buffer;
 using mercer::index_t;
 using mercer::PairList;
+using mercer::VerletList;
 
 namespace {
 
@@ -83,4 +85,11 @@ void bind_neighbors(py::module_& m) {
   m.def("build_pair_list", &mercer::build_pair_list, py::arg("structures"), py::arg("cutoff"),
         py::arg("min_distance") = 0.0, py::call_guard<py::gil_scoped_release>());
   m.def("neighbor_arrays", &neighbor_arrays, py::arg("structures"), py::arg("cutoff"), py::arg("quantities"));
+
+  py::class_<VerletList>(m, "VerletList")
+      .def(py::init<double, double, double>(), py::arg("cutoff"), py::arg("skin"), py::arg("min_distance") = 0.0)
+      .def_property_readonly("cutoff", &VerletList::cutoff)
+      .def_property_readonly("skin", &VerletList::skin)
+      .def_property_readonly("n_builds", &VerletList::n_builds)
+      .def("update", &VerletList::update, py::arg("structures"), py::call_guard<py::gil_scoped_release>());
 }

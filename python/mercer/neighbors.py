@@ -8,7 +8,7 @@ from mercer._core import core
 from mercer.errors import ConfigError
 from mercer.structures import as_frames, naming_frames, species_numbers, to_batch
 
-__all__ = ["build_pairs", "neighbor_list"]
+__all__ = ["VerletPairs", "build_pairs", "neighbor_list"]
 
 
 def build_pairs(frames, cutoff, min_distance=0.0):
@@ -37,6 +37,62 @@ def build_pairs(frames, cutoff, min_distance=0.0):
     batch = to_batch(frames)
     with naming_frames(frames):
         return core.build_pair_list(batch, cutoff, min_distance)
+
+
+class VerletPairs:
+    """Pairs of structures that change little from call to call, as in molecular dynamics.
+
+    Pairs closer than `cutoff` + `skin` are kept, and are searched again only when one may have come within the cutoff
+    unseen (L. Verlet, Phys. Rev. 159, 98 (1967)): when the two fastest atoms of a frame have moved by `skin` together,
+    less what the strain of the cell takes. Not to be used by two threads at a time.
+
+    Parameters
+    ----------
+    cutoff, skin : float
+        Angstrom.
+    min_distance : float, default 0
+        Atoms this close or closer are an error, Angstrom.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> atoms, verlet = bulk("Si", cubic=True), VerletPairs(3.0, skin=0.5)
+    >>> for _ in range(10):
+    ...     structures, pairs = verlet.update(atoms)
+    ...     atoms.positions[0] += 0.02
+    >>> pairs.n_pairs, verlet.n_builds
+    (32, 1)
+    """
+
+    def __init__(self, cutoff, skin, min_distance=0.0):
+        try:
+            self._core = core.VerletList(cutoff, skin, min_distance)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def update(self, frames):
+        """The structures of `frames` and their pairs, exactly those of `build_pairs`.
+
+        Returns
+        -------
+        structures : core.StructureBatch
+        pairs : core.PairList
+            It stays as it is when this is called again.
+
+        Raises
+        ------
+        DataError
+            As `build_pairs`.
+        """
+        frames = as_frames(frames)
+        structures = to_batch(frames)
+        with naming_frames(frames):
+            return structures, self._core.update(structures)
+
+    @property
+    def n_builds(self):
+        """How often pairs were searched so far."""
+        return self._core.n_builds
 
 
 def neighbor_list(quantities, a, cutoff, self_interaction=False, max_nbins=None):

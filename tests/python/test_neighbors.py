@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from mercer import neighbor_list
 from mercer.errors import ConfigError, DataError
-from mercer.neighbors import build_pairs
+from mercer.neighbors import VerletPairs, build_pairs
 from mercer.structures import Frames
 
 PERIODICITIES = list(itertools.product([False, True], repeat=3))
@@ -266,3 +266,53 @@ def test_bad_arguments(arguments, message):
 def test_cutoff_of_a_million_cells_is_refused():
     with pytest.raises(DataError, match="check the units of cell and cutoff"):
         neighbor_list("i", Atoms("H", cell=[1e-3] * 3, pbc=True), 10.0)
+
+
+def arrays_of(pairs):
+    return [np.array(getattr(pairs, name)) for name in ("offsets", "neighbors", "shifts", "vectors", "distances")]
+
+
+def assert_bitwise(pairs, expected):
+    for got, wanted in zip(arrays_of(pairs), arrays_of(expected), strict=True):
+        assert np.array_equal(got, wanted)
+
+
+def test_verlet_pairs_are_those_of_a_new_search():
+    rng = np.random.default_rng(0)
+    frames = [bulk("Si", cubic=True), molecule("CH3CH2OH"), bulk("Cu")]
+    verlet = VerletPairs(3.0, skin=0.6)
+    kept = []
+    for _ in range(40):
+        structures, pairs = verlet.update(frames)
+        assert structures.n_atoms == 18 and pairs.cutoff == 3.0
+        assert_bitwise(pairs, build_pairs(frames, 3.0))
+        kept.append((pairs, arrays_of(pairs)))
+        for atoms in frames:
+            atoms.positions += rng.normal(0, 0.02, atoms.positions.shape)
+            atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 5e-4, (3, 3))), scale_atoms=True)
+    assert 1 < verlet.n_builds < 20
+    for pairs, arrays in kept:  # a list that was handed out is not written to again
+        for got, wanted in zip(arrays_of(pairs), arrays, strict=True):
+            assert np.array_equal(got, wanted)
+
+
+def test_verlet_pairs_of_perfect_crystals_at_the_cutoff():
+    atoms = bulk("Po", "sc", a=2.7) * (3, 3, 3)
+    for cutoff in 2.7 * np.sqrt([1, 2, 3, 4, 5, 6, 8]):
+        for nearest in (np.nextafter(cutoff, 0), cutoff, np.nextafter(cutoff, 9)):
+            _, pairs = VerletPairs(nearest, skin=0.5).update(atoms)
+            assert_bitwise(pairs, build_pairs(atoms, nearest))
+
+
+def test_verlet_pairs_name_mistakes():
+    frames = Frames([molecule("H2O")], ["x.xyz, frame 4"])
+    verlet = VerletPairs(3.0, skin=0.5, min_distance=0.1)
+    verlet.update(frames)
+    frames[0].positions[1] = frames[0].positions[0]
+    with pytest.raises(DataError, match="x.xyz, frame 4: atoms 0 and 1 coincide"):
+        verlet.update(frames)
+    frames[0].positions[1] = np.nan
+    with pytest.raises(DataError, match="x.xyz, frame 4: the position of atom 1 is not finite"):
+        verlet.update(frames)
+    with pytest.raises(ConfigError, match="skin = -1"):
+        VerletPairs(3.0, skin=-1)

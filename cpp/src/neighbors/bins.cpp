@@ -19,6 +19,21 @@ constexpr double most_images = 1e7;
 
 }  // namespace
 
+Shift wrap(const Box& box, const std::array<bool, 3>& pbc, Vec3& r, index_t frame, index_t atom) {
+  Shift shift{0, 0, 0};
+  for (int k = 0; k < 3; ++k) {
+    if (!pbc[k]) continue;
+    const double turns = std::floor(dot(box.reciprocal[k], r));
+    MERCER_REQUIRE(std::abs(turns) < 1e9, "frame ", frame, ": atom ", atom, " lies ", turns,
+                   " cells away along cell vector ", k, "; wrap it into the cell");
+    shift[k] = static_cast<std::int32_t>(turns);
+  }
+  if (shift == Shift{0, 0, 0}) return shift;
+  const Vec3 t = box.translation(shift);
+  for (int a = 0; a < 3; ++a) r[a] -= t[a];
+  return shift;
+}
+
 BinnedBatch::BinnedBatch(const StructureBatch& structures_, double cutoff_)
     : structures(structures_),
       cutoff(cutoff_),
@@ -91,21 +106,9 @@ void BinnedBatch::sort(index_t f, Scratch& scratch) {
 
 void BinnedBatch::wrap(index_t f, Scratch& scratch) const {
   const Bins& bins = frames[f];
-  scratch.wraps.assign(bins.n_atoms, {0, 0, 0});
-  if (!bins.pbc[0] && !bins.pbc[1] && !bins.pbc[2]) return;
+  scratch.wraps.resize(bins.n_atoms);
   for (index_t i = 0; i < bins.n_atoms; ++i) {
-    Vec3& r = scratch.positions[i];
-    Shift& shift = scratch.wraps[i];
-    for (int k = 0; k < 3; ++k) {
-      if (!bins.pbc[k]) continue;
-      const double turns = std::floor(dot(bins.box.reciprocal[k], r));
-      MERCER_REQUIRE(std::abs(turns) < 1e9, "frame ", f, ": atom ", i, " lies ", turns,
-                     " cells away along cell vector ", k, "; wrap it into the cell");
-      shift[k] = static_cast<std::int32_t>(turns);
-    }
-    if (shift == Shift{0, 0, 0}) continue;
-    const Vec3 t = bins.box.translation(shift);
-    for (int a = 0; a < 3; ++a) r[a] -= t[a];
+    scratch.wraps[i] = mercer::wrap(bins.box, bins.pbc, scratch.positions[i], f, i);
   }
 }
 

@@ -58,6 +58,10 @@ struct Bins {
   }
 };
 
+/// Moves r into the box along the periodic directions; returns the shift with old r = new r + shift . cell.
+/// @throws std::invalid_argument, naming frame and atom, for an atom that is too many cells away.
+Shift wrap(const Box& box, const std::array<bool, 3>& pbc, Vec3& r, index_t frame, index_t atom);
+
 struct BinnedBatch {
   struct Slot {
     Vec3 wrapped;       ///< position = wrapped + wrap . cell

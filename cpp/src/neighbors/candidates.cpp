@@ -7,7 +7,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
+#include <string>
 #include <utility>
+
+#include "mercer/core/error.hpp"
 
 namespace mercer {
 namespace {
@@ -49,6 +53,17 @@ Candidates::Hit* keep(const Candidates::Hit* hits, const double* d2, double boun
 }
 
 }  // namespace
+
+void refuse_pair(const StructureBatch& structures, index_t frame, index_t i, index_t j, double distance,
+                 double min_distance) {
+  const index_t first = structures.offsets[frame];
+  throw std::invalid_argument(concatenate(
+      "frame ", frame, ": atoms ", i - first, " and ", j - first,
+      distance > 0 ? concatenate(" are ", distance, " A apart") : " coincide",
+      i == j ? " (periodic images of one atom)" : "",
+      min_distance > 0 ? concatenate(", expected more than ", min_distance, " A") : std::string(),
+      "; remove one of them, or check the cell and the units"));
+}
 
 void Candidates::find(const BinnedBatch& batch, const Bins& bins, index_t b, index_t begin, index_t end) {
   Bounds centres{batch.slots[bins.first_slot + begin].wrapped, batch.slots[bins.first_slot + begin].wrapped};
@@ -171,7 +186,7 @@ void Candidates::filter(const BinnedBatch& batch, const Bins& bins, index_t slot
       const double dx = difference(x[c], r[0], tx[c]);
       const double dy = difference(y[c], r[1], ty[c]);
       const double dz = difference(z[c], r[2], tz[c]);
-      d2[c - first] = dx * dx + dy * dy + dz * dz;
+      d2[c - first] = squared_length(dx, dy, dz);
     }
     out = keep(hits_.data() + first, d2, bound, self, out);
   }

@@ -12,6 +12,16 @@ namespace mercer {
 /// sides agree on what lies within the cutoff.
 inline double difference(double r_j, double r_i, double t) { return (r_j - r_i) + t; }
 
+inline Vec3 difference(const Vec3& r_j, const Vec3& r_i, const Vec3& t) {
+  return {difference(r_j[0], r_i[0], t[0]), difference(r_j[1], r_i[1], t[1]), difference(r_j[2], r_i[2], t[2])};
+}
+
+inline double squared_length(double x, double y, double z) { return x * x + y * y + z * z; }
+
+/// Throws the error about two atoms, global indices, that are no more than `min_distance` apart.
+[[noreturn]] void refuse_pair(const StructureBatch& structures, index_t frame, index_t i, index_t j, double distance,
+                              double min_distance);
+
 class Candidates {
  public:
   /// A neighbour: the slot of its atom, relative to the frame, and the image, relative to the frame's first one.

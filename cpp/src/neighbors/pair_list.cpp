@@ -58,14 +58,6 @@ struct Workspace {
   std::vector<Hit> hits;
 };
 
-[[noreturn]] void refuse(index_t frame, std::int32_t i, std::int32_t j, double distance, double min_distance) {
-  throw std::invalid_argument(concatenate(
-      "frame ", frame, ": atoms ", i, " and ", j, distance > 0 ? concatenate(" are ", distance, " A apart") : " coincide",
-      i == j ? " (periodic images of one atom)" : "",
-      min_distance > 0 ? concatenate(", expected more than ", min_distance, " A") : std::string(),
-      "; remove one of them, or check the cell and the units"));
-}
-
 }  // namespace
 
 PairList build_pair_list(const StructureBatch& structures, double cutoff, double min_distance) {
@@ -117,14 +109,12 @@ PairList build_pair_list(const StructureBatch& structures, double cutoff, double
         for (index_t pair = list.offsets[i]; pair < list.offsets[i + 1]; ++pair, ++hit) {
           const BinnedBatch::Slot& other = slots[hit->slot];
           const BinnedBatch::Image& image = images[hit->image];
-          Vec3 d;
-          for (int a = 0; a < 3; ++a) {
-            d[a] = difference(other.wrapped[a], centre.wrapped[a], image.translation[a]);
-            list.shifts[pair][a] = image.shift[a] + centre.wrap[a] - other.wrap[a];
-          }
-          const double distance = std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-          if (distance <= min_distance) refuse(f, centre.atom, other.atom, distance, min_distance);
-          list.neighbors[pair] = static_cast<std::int32_t>(bins.first_slot + other.atom);
+          const std::int32_t j = static_cast<std::int32_t>(bins.first_slot + other.atom);
+          for (int k = 0; k < 3; ++k) list.shifts[pair][k] = image.shift[k] + centre.wrap[k] - other.wrap[k];
+          const Vec3 d = difference(other.wrapped, centre.wrapped, image.translation);
+          const double distance = std::sqrt(squared_length(d[0], d[1], d[2]));
+          if (distance <= min_distance) refuse_pair(structures, f, i, j, distance, min_distance);
+          list.neighbors[pair] = j;
           list.vectors[pair] = d;
           list.distances[pair] = distance;
         }
