@@ -309,10 +309,10 @@ def test_verlet_pairs_name_mistakes():
     verlet = VerletPairs(3.0, skin=0.5, min_distance=0.1)
     verlet.update(frames)
     frames[0].positions[1] = frames[0].positions[0]
-    with pytest.raises(DataError, match="x.xyz, frame 4: atoms 0 and 1 coincide"):
+    with pytest.raises(DataError, match=r"x.xyz, frame 4: atoms 0 and 1 coincide"):
         verlet.update(frames)
     frames[0].positions[1] = np.nan
-    with pytest.raises(DataError, match="x.xyz, frame 4: the position of atom 1 is not finite"):
+    with pytest.raises(DataError, match=r"x.xyz, frame 4: the position of atom 1 is not finite"):
         verlet.update(frames)
     with pytest.raises(ConfigError, match="skin = -1"):
         VerletPairs(3.0, skin=-1)
