@@ -78,8 +78,8 @@ def choose(options, frames, energies):
         given = term.descriptor.model_dump(exclude_none=True)
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
         if term.kernel.type == "polynomial" and "zeta" not in term.kernel.model_fields_set:
-            update["kernel"] = term.kernel.model_validate({"type": "polynomial", "zeta": 2})
-            notes[f"{path}.kernel.zeta"] = "enough where near neighbours count most"
+            update["kernel"] = term.kernel.model_validate({"type": "polynomial", "zeta": 2 if len(elements) > 1 else 4})
+            notes[f"{path}.kernel.zeta"] = "2 for several elements, 4 for one"
         for name, (value, reason) in _term_rules(len(numbers), len(elements), spread, len(options.terms)).items():
             if getattr(term, name) is None:
                 update[name] = value
@@ -97,20 +97,24 @@ def _descriptor_rules(elements, bond, frames):
 
     periodic = any(np.any(atoms.pbc) for atoms in _sample(frames))
     if periodic:
-        r_cut = float(np.clip(np.round(2 * 2.0 * bond) / 2, 4.0, 6.0))
-        reason = f"2 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
+        r_cut = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
+        reason = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
     else:
         r_cut, reason = 5.0, "molecules"
-    scale = max(1.5, float(np.round(bond, 1)))
     many = len(elements) > 1
+    scale = float(np.round(max(1.5, bond if many else 1.5 * bond), 1))
     scaling = {"rate": 1.0, "scale": scale, "exponent": 6.0 if many else 4.0}
+    times = "the" if many else "1.5 times the"
     return {
         "species": (symbols(elements), "the elements of the training data"),
         "r_cut": (r_cut, reason),
         "sigma": (0.3, "hydrogen is present") if 1 in elements else (0.5, "no hydrogen"),
         "n_max": (6, "more than one element") if many else (8, "one element"),
         "l_max": (4, "more than one element") if many else (6, "one element"),
-        "radial_scaling": (scaling, "near neighbours count most; scale is the median nearest distance, at least 1.5"),
+        "radial_scaling": (
+            scaling,
+            f"near neighbours count most; scale is {times} median nearest distance, at least 1.5",
+        ),
     }
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "species_of",
     "symbols",
     "to_batch",
+    "unit_factor",
     "write_frames",
 ]
 
@@ -627,10 +628,23 @@ def _unit_factors(units):
             raise ConfigError(f"units: unknown kind of label {kind!r}; expected one of {', '.join(_KINDS)}")
     energy = units.get("energy", "eV")
     defaults = {"forces": f"{energy}/angstrom", "stress": f"{energy}/angstrom^3"}
-    return {kind: _unit_factor(kind, units.get(kind, defaults.get(kind, energy))) for kind in _KINDS}
+    return {kind: unit_factor(kind, units.get(kind, defaults.get(kind, energy))) for kind in _KINDS}
 
 
-def _unit_factor(kind, unit):
+def unit_factor(kind, unit):
+    """Factor from a unit of a kind of label to eV and Angstrom.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown unit.
+
+    Examples
+    --------
+    >>> round(unit_factor("energy", "kcal/mol"), 6)
+    0.043364
+    """
+
     def energy_of(text):
         text = _ALIASES.get(text.strip().lower(), text.strip())
         return {name.lower(): value for name, value in _ENERGY_UNITS.items()}.get(text.lower())

@@ -129,7 +129,8 @@ def test_keys_units_and_given_e0(here):
     frames = make(key="my_energy")
     ase.io.write("mine.extxyz", frames)
     command = ["fit", "mine.extxyz", "--energy-key", "my_energy", "--units", "energy=kcal/mol", "--e0", "Si=-0.5"]
-    assert main([*command, "-o", "run", "--quiet", *SMALL]) == 0
+    assert main([*command, "-o", "run", *SMALL]) == 0
+    assert "train: energy MAE" in (here / "run" / "fit.log").read_text()
     model = mercer.load("run/model.mercer")
     assert model.e0_ == {"Si": -0.5}
     mean = np.mean([atoms.info["my_energy"] for atoms in frames]) * 0.0433641

@@ -9,6 +9,7 @@ from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
+from mercer.structures import unit_factor
 
 #: Names of the files in the output folder.
 MODEL, CONFIG, LOG, METRICS, PARITY = "model.mercer", "config.yaml", "fit.log", "metrics.json", "parity.png"
@@ -76,6 +77,7 @@ def _fit(options, session, folder):
             report.parity_plot(folder / PARITY, comparisons)
     session.say("")
     session.say(report.error_table(comparisons))
+    say_in_unit(comparisons, options.units.energy, session)
     content = {
         "mercer_version": __version__,
         "units": "eV, Angstrom; energy_per_atom in eV/atom",
@@ -187,13 +189,20 @@ def _say_fit(fitted, session):
     if unused:
         session.say(f"  found, but not trained on: {', '.join(unused)}")
     sources = fitted["e0_sources"]
-    session.say("  E0: " + ", ".join(f"{s} {e:.6g} eV ({sources[s]})" for s, e in fitted["e0"].items()))
+    e0 = ", ".join(f"{s} {e:.6g} eV ({sources[s]})" for s, e in fitted["e0"].items())
+    session.say("  E0: " + ("none" if set(sources.values()) == {"none"} else e0))
     for t, counts in enumerate(fitted["n_sparse"]):
         session.say(f"  term {t}: sparse points " + ", ".join(f"{s} {n}" for s, n in counts.items()))
     session.say(
         f"  rank {fitted['rank']}, jitter {fitted['jitter']:.3g}, "
         f"log marginal likelihood {fitted['log_marginal_likelihood']:.6g}"
     )
+    ratio = fitted["residuals"].get("energy", {}).get("rms_over_sigma", 0.0)
+    if ratio > 2:
+        session.warn(
+            f"the training energies are missed by {ratio:.1f} times their sigma, so standard deviations will be too "
+            f"small; give more sparse points, or a sigma.energy that is {ratio:.1f} times larger"
+        )
 
 
 def _estimate(options, potential, train):
@@ -208,6 +217,14 @@ def _estimate(options, potential, train):
             f"sparse points {8e-6 * m * d:.3g} MB, two {m} x {m} matrices {16e-6 * m * m:.3g} MB"
         )
     return "\n".join(lines)
+
+
+def say_in_unit(comparisons, unit, session):
+    """The errors of the energies of structures in the unit of the files, where that is not eV."""
+    factor = unit_factor("energy", unit)
+    for name, parts in comparisons.items() if factor != 1.0 else ():
+        s = report.summary(parts["energy"])
+        session.say(f"{name}: energy MAE {s['mae'] / factor:.4g} {unit}, RMSE {s['rmse'] / factor:.4g} {unit}")
 
 
 def compare_data(potential, data, std=False, progress=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 from mercer import report
 from mercer.cli._data import read_data, read_structures
-from mercer.cli._fit import METRICS, PARITY, compare_data
+from mercer.cli._fit import METRICS, PARITY, compare_data, say_in_unit
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
 from mercer.structures import write_frames
@@ -65,6 +65,7 @@ def _evaluate(potential, files, options, session, folder):
     comparisons = {"test": parts}
     session.say("")
     session.say(report.error_table(comparisons))
+    say_in_unit(comparisons, options.units.energy, session)
     if std:
         session.say(report.describe_std(parts["energy_per_atom"]))
     if folder is not None:
