@@ -1,6 +1,6 @@
 """Rate of kernel blocks K(X, Y), beside NumPy and scikit-learn.
 
-    python bench/python/bench_kernels.py [--rows 20000] [--columns 2000] [--features 546] [--seconds 3] [--threads 1,2]
+    python bench/python/bench_kernels.py [--rows 20000] [--columns 2000] [--features 546] [--seconds 3] [--threads 1 2]
                                          [--kernels polynomial,gaussian]
 
 Prints seconds and GF/s, where an entry of K counts 2 D flops, as for the matrix product alone; minima of repeated calls
@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--columns", type=int, default=2000)
     parser.add_argument("--features", type=int, default=546)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kernels", default="linear,polynomial,gaussian")
     arguments = parser.parse_args()
 
@@ -74,7 +74,7 @@ def main():
     print(f"{'OPENBLAS_CORETYPE':17s} {os.environ.get('OPENBLAS_CORETYPE', 'not set')}")
     print(f"X {X.shape}, Y {Y.shape}, core level {config['level']}\n")
     print(f"{'':34s} threads  seconds    GF/s  of Linear")
-    for n_threads in map(int, arguments.threads.split(",")):
+    for n_threads in arguments.threads:
         with mercer.threads(n_threads), threadpoolctl.threadpool_limits(n_threads):
             product = best_time(lambda: Linear()(X, Y, out=out), arguments.seconds)
 

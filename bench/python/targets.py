@@ -1,0 +1,33 @@
+"""All benchmarks of values, one after another, beside whichever peers can be imported.
+
+    python bench/python/targets.py --data FOLDER [--threads 1 2] [--only soap]
+
+FOLDER holds c216.extxyz, hea40.extxyz and organics.extxyz; without it, structures of the same kind are made up. Peers:
+pip install featomic dscribe quippy-ase vesin matscipy. Compare figures of one run only, on a machine that is idle.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+BENCHMARKS = ("neighbors", "soap", "kernels", "solvers")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder with the structures")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS)
+    arguments = parser.parse_args()
+    data = ["--data", arguments.data] if arguments.data else []
+    threads = ["--threads", *map(str, arguments.threads)]
+    options = {"neighbors": data + threads, "soap": data + threads, "kernels": threads, "solvers": []}
+    for name in arguments.only:
+        print(f"\n=== {name}", flush=True)
+        subprocess.run([sys.executable, HERE / f"bench_{name}.py", *options[name]], check=True)
+
+
+if __name__ == "__main__":
+    main()
