@@ -101,20 +101,21 @@ void power_block(const double* a, const double* b, bool same, int l_max, int n_m
   }
 }
 
-/// out[j][i] = factor * in[i][j] in blocks of four by four, i < rows, j < columns; columns of `out` are zero-padded to a
-/// multiple of four.
+/// out[j][i] = factor * in[i][j] in square blocks, i < rows, j < columns; columns of
+/// `out` are zero-padded to a multiple of four.
 void transpose(const double* in, int rows, int columns, index_t in_stride, double factor, double* out,
                index_t out_stride) {
-  using Four = simd::VectorN<4>;
-  for (int i = 0; i < rows; i += 4) {
-    for (int j = 0; j < columns; j += 4) {
-      Four block[4];
+  constexpr int B = std::min(4, W);
+  using Row = simd::VectorN<B>;
+  for (int i = 0; i < (rows + 3) / 4 * 4; i += B) {
+    for (int j = 0; j < columns; j += B) {
+      Row block[B];
 #pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) block[r] = i + r < rows ? factor * simd::load<4>(in + (i + r) * in_stride + j) : Four{};
-      simd::transpose<4>(block);
+      for (int r = 0; r < B; ++r) block[r] = i + r < rows ? factor * simd::load<B>(in + (i + r) * in_stride + j) : Row{};
+      simd::transpose<B>(block);
 #pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) {
-        if (j + r < columns) simd::store<4>(out + (j + r) * out_stride + i, block[r]);
+      for (int r = 0; r < B; ++r) {
+        if (j + r < columns) simd::store<B>(out + (j + r) * out_stride + i, block[r]);
       }
     }
   }
