@@ -67,11 +67,12 @@ def choose(options, frames, energies):
     nearest = nearest[np.isfinite(nearest)]
     bond = float(np.median(nearest)) if len(nearest) else 2.5
     spread = residual_spread(frames, energies)
+    periodic = any(np.any(atoms.pbc) for atoms in _sample(frames))
     notes, updates = {}, []
     for t, term in enumerate(options.terms):
         path = f"terms.{t}"
         chosen = {}
-        for name, (value, reason) in _descriptor_rules(elements, bond, frames).items():
+        for name, (value, reason) in _descriptor_rules(elements, bond, periodic).items():
             if name in type(term.descriptor).model_fields and getattr(term.descriptor, name) is None:
                 chosen[name] = value
                 notes[f"{path}.descriptor.{name}"] = reason
@@ -80,22 +81,23 @@ def choose(options, frames, energies):
         if term.kernel.type == "polynomial" and "zeta" not in term.kernel.model_fields_set:
             update["kernel"] = term.kernel.model_validate({"type": "polynomial", "zeta": 2 if len(elements) > 1 else 4})
             notes[f"{path}.kernel.zeta"] = "2 for several elements, 4 for one"
-        for name, (value, reason) in _term_rules(len(numbers), len(elements), spread, len(options.terms)).items():
+        for name, (value, reason) in _term_rules(
+            len(numbers), len(elements), spread, len(options.terms), periodic
+        ).items():
             if getattr(term, name) is None:
                 update[name] = value
                 notes[f"{path}.{name}"] = reason
         updates.append(term.model_copy(update=update))
     sigma = {}
     if options.sigma.energy is None and spread is not None:
-        sigma["energy"], notes["sigma.energy"] = _energy_sigma(spread)
+        sigma["energy"], notes["sigma.energy"] = _energy_sigma(spread, periodic)
     return options.model_copy(update={"terms": updates, "sigma": options.sigma.model_copy(update=sigma)}), notes
 
 
-def _descriptor_rules(elements, bond, frames):
+def _descriptor_rules(elements, bond, periodic):
     """{option: (value, reason)} of a density descriptor; `bond` is the median nearest distance in Angstrom."""
     from mercer.structures import symbols
 
-    periodic = any(np.any(atoms.pbc) for atoms in _sample(frames))
     if periodic:
         r_cut = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
         reason = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
@@ -118,19 +120,21 @@ def _descriptor_rules(elements, bond, frames):
     }
 
 
-def _term_rules(n_atoms, n_elements, spread, n_terms):
+def _term_rules(n_atoms, n_elements, spread, n_terms, periodic):
     """{option: (value, reason)} of a term."""
     thousands = max(1, min(n_elements, 3))
     n_sparse = min(1000 * thousands, n_atoms // 2)
     reason = f"{thousands} thousand for {n_elements} element(s), at most half of the {n_atoms} environments"
     delta, why = 1.0, "no energies to scale by"
     if spread:
-        delta = float(f"{10 * spread / np.sqrt(n_terms):.2g}")
-        why = f"10 times the spread of the energies per atom, {spread:.3g} eV"
+        times = 10 if periodic else 30
+        delta = float(f"{times * spread / np.sqrt(n_terms):.2g}")
+        why = f"{times} times the spread of the energies per atom, {spread:.3g} eV"
     return {"n_sparse": (max(1, n_sparse), reason), "delta": (delta, why)}
 
 
-def _energy_sigma(spread):
+def _energy_sigma(spread, periodic):
     """Sigma of the energies from the spread of the energies per atom."""
-    value = float(f"{np.clip(0.005 * spread, 1e-5, 1e-2):.2g}")
-    return value, f"0.005 times the spread of the energies per atom, {spread:.3g} eV"
+    times = 0.005 if periodic else 0.015
+    value = float(f"{np.clip(times * spread, 1e-5, 1e-2):.2g}")
+    return value, f"{times} times the spread of the energies per atom, {spread:.3g} eV"

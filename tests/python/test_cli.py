@@ -1,11 +1,13 @@
 """The command line: what it writes, and one clear message for every mistake."""
 
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 
 import ase.io
 import mercer
@@ -14,7 +16,8 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.build import bulk
-from mercer.cli import main
+from mercer.cli import _session, main
+from rich.console import Console
 
 SMALL = ["--n-sparse", "12", "--r-cut", "3.5", "--threads", "1"]
 SMALL += ["--set", "terms.0.descriptor.n_max=3", "--set", "terms.0.descriptor.l_max=2"]
@@ -195,6 +198,28 @@ def test_version_and_module(capsys):
 def test_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert f"mercer {command}" in capsys.readouterr().out
+
+
+def test_progress_with_rate_and_time_left(monkeypatch):
+    monkeypatch.setattr(_session, "LOG_INTERVAL", 0.02)
+    text = io.StringIO()
+    session = _session.Session(console=Console(file=text, width=120))
+    with session.stage("fit"):
+        session.progress("rows", 10, 100)
+        time.sleep(0.05)
+        session.progress("rows", 60, 100)
+        time.sleep(0.05)
+    assert re.search(r"fit: rows 10/100, \d.* so far", text.getvalue())
+    assert re.search(r"fit: rows 60/100, \d.*/s, \d.* left", text.getvalue())
+    assert session.times["fit"] >= 0.1
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.214, "0.21 s"), (12.34, "12.3 s"), (245.0, "4 min 05 s"), (59.99, "60.0 s"), (3600, "60 min 00 s")],
+)
+def test_durations(value, text):
+    assert _session.seconds(value) == text
 
 
 # ------------------------------------------------------------------------------------------------ bad input

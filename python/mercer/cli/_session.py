@@ -1,6 +1,7 @@
 """What a command shows while it runs: stages with times, progress with rate and time left, and the log of the same."""
 
 import contextlib
+import threading
 import time
 
 from rich.console import Console
@@ -95,25 +96,32 @@ def seconds(value):
 
 
 class _Reporter:
-    """Counts pieces, so that the rate can be told at the end."""
+    """Counts the pieces of a stage, for the rate and the time left."""
 
     def __init__(self, name):
-        self.name, self.started, self.updated = name, time.perf_counter(), time.perf_counter()
-        self.label, self.done, self.total = name, 0, None
+        self.name, self.label = name, name
+        self.done, self.total = 0, None
+        self.first = self.start = time.perf_counter()
+        self.skipped = 0
 
     def update(self, label, done, total):
-        if label != self.label:
-            self.started = self.updated  # the piece that is reported now began with the last report
+        if label != self.label or done < self.done:
+            self.first, self.skipped = time.perf_counter(), done  # the rate counts from the first report of a label
         self.label, self.done, self.total = label, done, total
-        self.updated = time.perf_counter()
         self.show()
 
-    def rate(self):
-        return ""
-
     def speed(self):
-        elapsed = time.perf_counter() - self.started
-        return self.done / elapsed if elapsed > 0 else 0.0
+        """Pieces per second; 0 while unknown."""
+        elapsed = time.perf_counter() - self.first
+        return (self.done - self.skipped) / elapsed if elapsed > 0 else 0.0
+
+    def rate(self):
+        """What the line at the end of the stage says beside the time."""
+        speed = self.speed()
+        return f"  ({self.total} {self.label})" if speed and self.label in ("frames", "fits") else ""
+
+    def title(self):
+        return self.name if self.label == self.name else f"{self.name}: {self.label}"
 
     def show(self):
         pass
@@ -143,10 +151,9 @@ class _Bar(_Reporter):
         self.task = self.bar.add_task(name, total=None, speed="")
 
     def show(self):
-        label = self.name if self.label == self.name else f"{self.name}: {self.label}"
-        self.bar.update(
-            self.task, description=label, completed=self.done, total=self.total, speed=f"{self.speed():.3g}/s"
-        )
+        speed = self.speed()
+        text = f"{speed:.3g}/s" if speed else ""
+        self.bar.update(self.task, description=self.title(), completed=self.done, total=self.total, speed=text)
 
     def __enter__(self):
         self.bar.start()
@@ -157,17 +164,30 @@ class _Bar(_Reporter):
 
 
 class _Lines(_Reporter):
-    """A line of text now and then, for files and pipes."""
+    """A line of text every few seconds, for files and pipes, written by a thread: the stage may be deep in the core."""
 
     def __init__(self, session, name):
         super().__init__(name)
-        self.session, self.last = session, time.perf_counter()
+        self.session = session
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._tell, daemon=True)
 
-    def show(self):
-        now = time.perf_counter()
-        if now - self.last < LOG_INTERVAL:
-            return
-        self.last = now
+    def _tell(self):
+        while not self.ended.wait(LOG_INTERVAL):
+            self.session.say(f"    {self.title()}{self.state()}, {seconds(time.perf_counter() - self.start)} so far")
+
+    def state(self):
+        """How far it is, with rate and time left where they are known."""
+        if not self.total or self.done == self.total:
+            return ""
         speed = self.speed()
-        left = (self.total - self.done) / speed if speed > 0 and self.total else 0.0
-        self.session.say(f"    {self.label}: {self.done}/{self.total}, {speed:.3g}/s, {seconds(left)} left")
+        text = f" {self.done}/{self.total}"
+        return text + (f", {speed:.3g}/s, {seconds((self.total - self.done) / speed)} left" if speed else "")
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.ended.set()
+        self.thread.join()

@@ -1,0 +1,76 @@
+"""Settings chosen from the elements and the data."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from mercer.cli._fit import build_potential
+from mercer.config import load_options
+from mercer.defaults import choose, nearest_distances, residual_spread
+from mercer.structures import Frames
+
+
+def crystals(n=6, symbol="Si"):
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(n):
+        atoms = bulk(symbol, cubic=True)
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+        frames.append(atoms)
+    return Frames(frames)
+
+
+def test_nearest_distances():
+    frames = Frames([Atoms("H2", [[0, 0, 0], [0, 0, 0.8]]), Atoms("H", [[0, 0, 0]])])
+    np.testing.assert_allclose(nearest_distances(frames), [0.8, 0.8, np.inf])
+
+
+def test_spread_beyond_composition():
+    frames = Frames([molecule("H2O"), molecule("H2O2"), molecule("H2"), molecule("O2")])
+    n = np.array([[2, 1], [2, 2], [2, 0], [0, 2]])
+    assert residual_spread(frames, n @ [1.5, -3.0]) <= 1e-12
+    assert residual_spread(frames, np.full(4, np.nan)) is None
+    frames = Frames([molecule("H2")] * 4)
+    assert abs(residual_spread(frames, [2.0, 4.0, np.nan, np.nan]) - 0.5) <= 1e-12
+
+
+@pytest.mark.parametrize("frames", [crystals(), crystals(symbol="Cu"), Frames([molecule("CH3OH")] * 3)])
+def test_everything_is_chosen_and_explained(frames):
+    options, notes = choose(load_options(), frames, np.linspace(-1.0, 1.0, len(frames)))
+    term = options.terms[0]
+    for name in ("species", "r_cut", "n_max", "l_max", "sigma", "radial_scaling"):
+        assert getattr(term.descriptor, name) is not None
+        assert notes[f"terms.0.descriptor.{name}"]
+    assert term.delta > 0 and term.n_sparse >= 1 and options.sigma.energy > 0
+    assert {"terms.0.delta", "terms.0.n_sparse", "terms.0.kernel.zeta", "sigma.energy"} <= set(notes)
+    assert set(term.descriptor.species) == set(frames[0].symbols)
+    assert build_potential(options).terms[0].descriptor.n_features > 0
+
+
+def test_what_is_given_stays():
+    given = [
+        ("", ("terms", 0, "descriptor", "r_cut"), 3.3),
+        ("", ("terms", 0, "kernel", "zeta"), 3),
+        ("", ("terms", 0, "n_sparse"), 5),
+        ("", ("terms", 0, "delta"), 0.25),
+        ("", ("sigma", "energy"), 0.5),
+    ]
+    frames = crystals()
+    options, notes = choose(load_options(None, given), frames, np.arange(6.0))
+    term = options.terms[0]
+    assert (term.descriptor.r_cut, term.kernel.zeta, term.n_sparse, term.delta) == (3.3, 3, 5, 0.25)
+    assert options.sigma.energy == 0.5
+    assert not {"terms.0.descriptor.r_cut", "terms.0.kernel.zeta", "terms.0.n_sparse", "sigma.energy"} & set(notes)
+
+
+def test_terms_share_the_spread():
+    given = [("", ("terms", 0, "delta"), None), ("", ("terms", 1, "descriptor", "type"), "radial_spectrum")]
+    frames = crystals()
+    one, _ = choose(load_options(), frames, np.arange(6.0))
+    two, _ = choose(load_options(None, given), frames, np.arange(6.0))
+    np.testing.assert_allclose([t.delta for t in two.terms], one.terms[0].delta / np.sqrt(2), rtol=0.05)
+
+
+def test_sparse_points_never_exceed_the_data():
+    options, _ = choose(load_options(), crystals(1), np.zeros(1))
+    assert options.terms[0].n_sparse == 4
