@@ -10,13 +10,14 @@ from sklearn.utils import check_random_state
 
 from mercer._validation import check_choice, check_count, check_features
 from mercer.errors import ConfigError, DataError
+from mercer.linalg import one_blas_thread
 
 #: Rows of X per block: 64 MB of temporaries at most.
 _BLOCK_BYTES = 64 * 2**20
 #: Candidates that are compared exactly between two passes over all rows.
 _CANDIDATES = 512
-#: Above this rank the singular vectors come from a randomised decomposition.
-_EXACT_SVD = 4096
+#: Leverage scores: rows that stand for all in X^T X, and random directions that stand for all features.
+_PROJECTED, _DIRECTIONS = 2048, 64
 #: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
 PIVOT_TOL = 1e-10
 
@@ -208,48 +209,71 @@ def _pivoted_cholesky(X, n, rng, kernel):
     return picks
 
 
-def leverage_scores(X, n_components=None, *, random_state=0):
-    """Leverage of each row in the leading singular vectors, sum_k u_ik^2; shape (n_rows,).
+@one_blas_thread
+def leverage_scores(X, rank=None, *, random_state=0):
+    """Ridge leverage of each row, x_i (X^T X + ridge)^-1 x_i between 0 and 1: how little others stand in for it.
+
+    The ridge is the squared norm of what the best approximation of rank `rank` leaves of X, divided by `rank`, so that
+    the scores add up to about 2 `rank` at most. They come from one factorisation and products of X;
+    where X has more than 2048 rows and more rows than columns, X^T X is that of a random part of them, and scores are
+    estimated by random projection, both of which only matters to within some ten per cent.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-    n_components : int, optional
-        Default: half of the singular values that exceed 1e-7 times the largest, at most 512.
+    rank : int, optional
+        Default: an eighth of the smaller side of X, at most 256.
     random_state : int
-        Seed of the randomised decomposition, used when both sides of X exceed 4096.
+        Seed of the random projections.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
 
     References
     ----------
-    M. W. Mahoney and P. Drineas, Proc. Natl. Acad. Sci. 106, 697 (2009); N. Halko, P. G. Martinsson and J. A. Tropp,
-    SIAM Rev. 53, 217 (2011), algorithm 4.4.
+    A. Alaoui and M. W. Mahoney, NIPS 28 (2015); M. B. Cohen, C. Musco and C. Musco, SODA (2017), 1758; for the part of
+    the rows, M. B. Cohen et al., ITCS (2015), 181, and for the projection D. A. Spielman and N. Srivastava, SIAM J.
+    Comput. 40, 1913 (2011).
     """
-    if min(X.shape) > _EXACT_SVD:
-        # subspace iteration with products of X alone: an SVD of a tall matrix costs many times more
-        vectors = np.random.default_rng(random_state).standard_normal((X.shape[1], min(522, *X.shape)))
-        for _ in range(3):
-            vectors = np.linalg.qr(X.T @ (X @ vectors))[0]
-        left = X @ vectors
-        values, rotation = np.linalg.eigh(left.T @ left)
-        s, vectors = np.sqrt(np.maximum(values[:-513:-1], 0.0)), vectors @ rotation[:, :-513:-1]
-        u = None
-    elif X.shape[1] <= len(X):
-        values, vectors = np.linalg.eigh(X.T @ X)
-        s, vectors = np.sqrt(np.maximum(values[::-1], 0.0)), vectors[:, ::-1]
-        u = None
-    else:
-        values, u = np.linalg.eigh(X @ X.T)
-        s, u = np.sqrt(np.maximum(values[::-1], 0.0)), u[:, ::-1]
-    rank = int(np.count_nonzero(s > 1e-7 * s[0]))
-    k = max(1, min(rank, n_components if n_components is not None else min(512, (rank + 1) // 2)))
-    if u is not None:
-        return np.einsum("nk,nk->n", u[:, :k], u[:, :k])
-    scores = np.empty(len(X))
-    projector = vectors[:, :k] / np.where(s[:k] > 0, s[:k], 1.0)
-    for rows in _blocks(len(X), k * 8):
-        left = X[rows] @ projector
-        scores[rows] = np.einsum("nk,nk->n", left, left)
-    return scores
+    rng = np.random.default_rng(random_state)
+    n_rows, n_features = X.shape
+    rank = max(1, min(256, min(X.shape) // 8) if rank is None else min(rank, *X.shape))
+    if n_rows <= n_features:  # exact, in the space of the rows
+        gram = X @ X.T
+        ridge = _ridge(gram, rank, rng)
+        scores = 1.0 - ridge * np.linalg.inv(gram + ridge * np.eye(n_rows)).diagonal()
+        return np.clip(scores, 0.0, 1.0)
+    part = X
+    if n_rows > max(_PROJECTED, n_features):
+        part = X[np.sort(rng.choice(n_rows, max(_PROJECTED, n_features), replace=False))]
+    gram = part.T @ part
+    gram *= n_rows / len(part)
+    ridge = _ridge(gram, rank, rng)
+    gram[np.diag_indices(n_features)] += ridge
+    if n_features <= _DIRECTIONS:
+        half = np.linalg.inv(np.linalg.cholesky(gram)).T
+    else:  # x G^-1 x = |A G^-1 x|^2 with A = (part, sqrt(ridge) 1), of which random combinations of rows stand for all
+        mix = rng.standard_normal((_DIRECTIONS, len(part))) * np.sqrt(n_rows / len(part) / _DIRECTIONS)
+        mixed = mix @ part + rng.standard_normal((_DIRECTIONS, n_features)) * np.sqrt(ridge / _DIRECTIONS)
+        half = np.linalg.solve(gram, mixed.T)
+    scores = np.empty(n_rows)
+    for rows in _blocks(n_rows, half.shape[1] * 8):
+        image = X[rows] @ half
+        scores[rows] = np.einsum("nk,nk->n", image, image)
+    return np.minimum(scores, 1.0)
+
+
+def _ridge(gram, rank, rng):
+    """(Trace of `gram` beyond its leading part of that rank) / rank, from a Nystrom sketch; never below rounding.
+
+    A. Gittens and M. W. Mahoney, J. Mach. Learn. Res. 17, 1 (2016).
+    """
+    trace = float(np.trace(gram))
+    sketch = gram @ rng.standard_normal((len(gram), min(rank + 8, len(gram))))
+    basis = np.linalg.qr(sketch)[0]
+    held = float(np.linalg.eigvalsh(basis.T @ (gram @ basis))[-rank:].sum())
+    return max((trace - held) / rank, 1e-10 * trace / rank, np.finfo(float).tiny)
 
 
 def _cur(X, n, rng, kernel):
@@ -257,7 +281,8 @@ def _cur(X, n, rng, kernel):
 
     The n largest of log(score) + Gumbel noise: P. S. Efraimidis and P. G. Spirakis, Inf. Process. Lett. 97, 181 (2006).
     """
-    scores = leverage_scores(X, random_state=rng.randint(2**31 - 1))
+    rank = min(n, 256, max(1, min(X.shape) // 8))
+    scores = leverage_scores(X, rank, random_state=rng.randint(2**31 - 1))
     keys = np.log(np.maximum(scores, 1e-300)) + rng.gumbel(size=len(X))
     return np.argsort(-keys, kind="stable")[:n]
 
