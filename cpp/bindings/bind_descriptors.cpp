@@ -1,7 +1,10 @@
 #include "bindings.hpp"
 
+#include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
 #include "mercer/descriptors/soap.hpp"
+#include "mercer/descriptors/triplet.hpp"
 
 namespace {
 
@@ -13,8 +16,30 @@ using mercer::RadialSpectrum;
 using mercer::Soap;
 using mercer::StructureBatch;
 
-index_t n_rows(const Descriptor& descriptor, const StructureBatch& structures) {
-  return descriptor.per_atom() ? structures.n_atoms() : structures.n_frames();
+/// First row of each frame (n_frames + 1) and group of each row.
+std::pair<py::array_t<index_t>, py::array_t<std::int32_t>> rows(const Descriptor& descriptor,
+                                                                const StructureBatch& structures,
+                                                                const PairList& pairs) {
+  mercer::RowLayout layout;
+  {
+    const py::gil_scoped_release release;
+    layout = descriptor.rows(structures, pairs);
+  }
+  const auto n_offsets = static_cast<py::ssize_t>(layout.offsets.size()), n = static_cast<py::ssize_t>(layout.n_rows());
+  return {py::array_t<index_t>(n_offsets, layout.offsets.data()), py::array_t<std::int32_t>(n, layout.groups.data())};
+}
+
+/// Energies of atoms from energies of rows.
+py::array_t<double> share(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
+                          const Array<double>& row_energies) {
+  const auto energies = span_view(row_energies, "row_energies");
+  mercer::Buffer<double> atoms(structures.n_atoms());
+  std::fill_n(atoms.data(), atoms.size(), 0.0);
+  {
+    const py::gil_scoped_release release;
+    descriptor.share(structures, pairs, energies, atoms.span());
+  }
+  return pooled_array<double>(std::move(atoms), {structures.n_atoms()});
 }
 
 void transform(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
@@ -76,7 +101,9 @@ void bind_descriptors(py::module_& m) {
       .def_property_readonly("cutoff", &Descriptor::cutoff)
       .def_property_readonly("n_features", &Descriptor::n_features)
       .def_property_readonly("per_atom", &Descriptor::per_atom)
-      .def("n_rows", &n_rows, py::arg("structures"))
+      .def_property_readonly("has_factor", &Descriptor::has_factor)
+      .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
+      .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
       .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
       .def("vjp", &vjp, py::arg("structures"), py::arg("pairs"), py::arg("dY_dX").noconvert());
 
@@ -108,4 +135,31 @@ void bind_descriptors(py::module_& m) {
 
   py::class_<RadialSpectrum, Descriptor>(m, "RadialSpectrum")
       .def(py::init<DensityParameters, bool>(), py::arg("parameters"), py::arg("normalize"));
+
+  using Kinds = std::vector<std::vector<std::int32_t>>;
+  const auto cutoff = [](const std::string& name, double r_cut, double width) {
+    return mercer::Cutoff(name, r_cut, width);
+  };
+  py::class_<mercer::PairDistance, Descriptor>(m, "PairDistance")
+      .def(py::init([cutoff](Kinds kinds, double r_cut, const std::string& name, double width,
+                             std::vector<int> exponents, double tail_exponent, double tail_range,
+                             std::vector<double> scales) {
+             return mercer::PairDistance(std::move(kinds), cutoff(name, r_cut, width), std::move(exponents),
+                                         tail_exponent, tail_range, std::move(scales));
+           }),
+           py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"),
+           py::arg("exponents"), py::arg("tail_exponent"), py::arg("tail_range"), py::arg("scales"));
+  py::class_<mercer::Triplet, Descriptor>(m, "Triplet")
+      .def(py::init([cutoff](Kinds kinds, double r_cut, const std::string& name, double width,
+                             std::vector<double> scales) {
+             return mercer::Triplet(std::move(kinds), cutoff(name, r_cut, width), std::move(scales));
+           }),
+           py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"), py::arg("scales"));
+  py::class_<mercer::ClusterDistances, Descriptor>(m, "ClusterDistances")
+      .def(py::init([cutoff](Kinds kinds, double r_cut, const std::string& name, double width, bool compact,
+                             std::vector<double> scales) {
+             return mercer::ClusterDistances(std::move(kinds), cutoff(name, r_cut, width), compact, std::move(scales));
+           }),
+           py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"), py::arg("compact"),
+           py::arg("scales"));
 }

@@ -11,6 +11,9 @@ __version__ = _core.core.version
 _EXPORTS = {
     "SOAP": "mercer.descriptors",
     "RadialSpectrum": "mercer.descriptors",
+    "PairDistance": "mercer.descriptors",
+    "Triplet": "mercer.descriptors",
+    "ClusterDistances": "mercer.descriptors",
     "neighbor_list": "mercer.neighbors",
     "SparseGPR": "mercer.models",
     "GPR": "mercer.models",

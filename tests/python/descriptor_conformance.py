@@ -3,17 +3,35 @@
 A new descriptor needs one line in EXAMPLES.
 """
 
+import dataclasses
 import itertools
 
 import mercer
 import numpy as np
 from ase import Atoms
-from mercer.descriptors import SOAP, Environments, RadialSpectrum
+from mercer.descriptors import SOAP, ClusterDistances, Environments, PairDistance, RadialSpectrum, Triplet
 
-#: name in the registry -> a small example of it for some species, a cutoff and options.
+
+def clusters(kind, share_of_cutoff=1.0, **fixed):
+    """An example of a descriptor of clusters, which takes those options that it has."""
+    names = {field.name for field in dataclasses.fields(kind)}
+
+    def make(species, r_cut, **options):
+        options = {name: value for name, value in options.items() if name in names}
+        return kind(species, share_of_cutoff * r_cut, **fixed, **options)
+
+    return make
+
+
+#: name in the registry, and where there are several, a word -> a small example for some species, a cutoff and options.
 EXAMPLES = {
     "SOAP": lambda species, r_cut, **options: SOAP(species, r_cut, 4, 3, 0.5, **options),
     "RadialSpectrum": lambda species, r_cut, **options: RadialSpectrum(species, r_cut, 5, 0.4, **options),
+    "PairDistance": clusters(PairDistance, exponents=(1, -2, 3), scales=(1.0, 0.5, 10.0)),
+    "PairDistance tail": clusters(PairDistance, tail_exponent=1.5, tail_range=0.8),
+    "Triplet": clusters(Triplet, scales=(2.0, 1.0, 0.5)),
+    "ClusterDistances": clusters(ClusterDistances, order=3),
+    "ClusterDistances connected": clusters(ClusterDistances, 0.8, order=3, compact=False, scales=(0.7, 0.7, 0.7)),
 }
 
 PERIODICITIES = list(itertools.product([False, True], repeat=3))
@@ -45,11 +63,22 @@ def assert_close(a, b, tolerance):
     assert np.abs(a - b).max() <= tolerance * max(np.abs(a).max(), np.abs(b).max())
 
 
+def energies(descriptor, atoms):
+    """A number for every atom out of the rows that it shares, with another function for every group."""
+    X = descriptor.transform(atoms)
+    if isinstance(descriptor, ClusterDistances):  # whose distances come in any order of like atoms
+        X = np.sort(X, axis=1)
+    groups = descriptor.rows(atoms).groups
+    weights = np.random.default_rng(7).normal(size=descriptor.n_features)
+    return descriptor.share(atoms, np.cos(X @ weights + groups) - np.cos(groups))
+
+
 def check_invariance(descriptor, atoms):
     """Rotations, reflections, translations, wrapping, permutations and supercells."""
     rng = np.random.default_rng(1)
-    reference = descriptor.transform(atoms)
+    reference, energy = descriptor.transform(atoms), energies(descriptor, atoms)
     assert np.abs(reference).max() > 1e-3
+    assert np.abs(energy).max() > 1e-3
     for proper in (True, False):
         q = random_rotation(rng, proper)
         moved = Atoms(atoms.numbers, positions=atoms.positions @ q.T, cell=atoms.cell.array @ q.T, pbc=atoms.pbc)
@@ -58,14 +87,33 @@ def check_invariance(descriptor, atoms):
     moved.translate(rng.normal(size=3))
     assert_close(descriptor.transform(moved), reference, 1e-10)
     moved.wrap()
-    assert_close(descriptor.transform(moved), reference, 1e-10)
+    assert_close(energies(descriptor, moved), energy, 1e-10)
     order = rng.permutation(len(atoms))
-    expected = reference[order] if descriptor.per_atom else reference
-    assert_close(descriptor.transform(atoms[order]), expected, 1e-10)
+    assert_close(energies(descriptor, atoms[order]), energy[order], 1e-10)
     if descriptor.per_atom:
-        repeats = [2 if periodic else 1 for periodic in atoms.pbc]
-        copies = int(np.prod(repeats))
-        assert_close(descriptor.transform(atoms.repeat(repeats)), np.tile(reference, (copies, 1)), 1e-10)
+        assert_close(descriptor.transform(atoms[order]), reference[order], 1e-10)
+    repeats = [2 if periodic else 1 for periodic in atoms.pbc]
+    copies = int(np.prod(repeats))
+    assert_close(energies(descriptor, atoms.repeat(repeats)), np.tile(energy, copies), 1e-10)
+
+
+def check_rows(descriptor, frames):
+    """The layout of rows is that of the frames one by one, and sharing loses nothing."""
+    layout = descriptor.rows(frames)
+    X = descriptor.transform(frames)
+    assert layout.offsets[-1] == len(layout.groups) == len(X)
+    single = [descriptor.rows(atoms) for atoms in frames]
+    np.testing.assert_array_equal(np.diff(layout.offsets), [part.offsets[-1] for part in single])
+    np.testing.assert_array_equal(layout.groups, np.concatenate([part.groups for part in single]))
+    if descriptor.per_atom:
+        np.testing.assert_array_equal(layout.groups, np.concatenate([atoms.numbers for atoms in frames]))
+    numbers = np.random.default_rng(0).normal(size=len(X))
+    shared = descriptor.share(frames, numbers)
+    assert shared.shape == (sum(map(len, frames)),)
+    ends = np.cumsum([0, *map(len, frames)])
+    for f in range(len(frames)):
+        total = numbers[layout.offsets[f] : layout.offsets[f + 1]].sum()
+        assert abs(shared[ends[f] : ends[f + 1]].sum() - total) <= 1e-11
 
 
 def check_batches(descriptor, frames):
@@ -92,11 +140,34 @@ def check_batches(descriptor, frames):
     assert strain.shape == (len(frames), 3, 3)
 
 
+def check_smooth(descriptor, symbols="CO", h=1e-3, steps=400):
+    """Energies of rows weighted by their factors, and their slopes, do not jump where two or three atoms part."""
+    distances = descriptor.r_cut + h * (np.arange(steps) - 0.75 * steps + 0.5)
+    triangle = np.array([[0, 0, 0], [0, 0, 1.0], [0, 0.75, 0.6]])[:, None] * distances[:, None]
+
+    def energy_and_slope(positions):
+        atoms = Atoms(symbols, positions=positions)
+        X = descriptor.transform(atoms)
+        factor = X[:, -1] if descriptor.has_factor else 1.0
+        weights = np.random.default_rng(7).normal(size=descriptor.n_features)
+        inner = X @ weights - (factor * weights[-1] if descriptor.has_factor else 0.0)
+        dY_dX = (factor * np.cos(inner))[:, None] * weights if len(X) else X
+        if descriptor.has_factor:
+            dY_dX[:, -1] = np.sin(inner)
+        return np.sum(factor * np.sin(inner)), descriptor.vjp(atoms, dY_dX)[0][-1]
+
+    energies, slopes = zip(*map(energy_and_slope, triangle[: len(symbols)].transpose(1, 0, 2)), strict=True)
+    assert np.abs(np.diff(energies)).max() <= 30 * h
+    assert np.abs(np.diff(slopes, axis=0)).max() <= 300 * h
+    assert np.abs(slopes[0]).max() > 1e-4
+    assert np.ptp(energies) > 1e-4
+
+
 def check_empty(descriptor):
     """No frames, and a frame without atoms."""
     for frames in ([], [Atoms(pbc=False)]):
         X = descriptor.transform(frames)
-        assert X.shape == (0 if descriptor.per_atom else len(frames), descriptor.n_features)
+        assert X.shape == (descriptor.rows(frames).offsets[-1], descriptor.n_features)
         positions, strain = descriptor.vjp(frames, X)
         assert positions.shape == (0, 3)
         assert strain.shape == (len(frames), 3, 3)

@@ -1,7 +1,20 @@
 """Descriptors: features of atoms (or structures) and their derivatives."""
 
-from mercer.descriptors._base import DESCRIPTORS, Descriptor, Environments
+from mercer.descriptors._base import DESCRIPTORS, Descriptor, Environments, RowLayout
+from mercer.descriptors.cluster_distances import ClusterDistances
+from mercer.descriptors.pair_distance import PairDistance
 from mercer.descriptors.radial_spectrum import RadialSpectrum
 from mercer.descriptors.soap import SOAP
+from mercer.descriptors.triplet import Triplet
 
-__all__ = ["DESCRIPTORS", "SOAP", "Descriptor", "Environments", "RadialSpectrum"]
+__all__ = [
+    "DESCRIPTORS",
+    "SOAP",
+    "ClusterDistances",
+    "Descriptor",
+    "Environments",
+    "PairDistance",
+    "RadialSpectrum",
+    "RowLayout",
+    "Triplet",
+]

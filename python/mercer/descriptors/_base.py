@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,12 +57,22 @@ class Environments:
         return cls(frames, structures, pairs)
 
 
+class RowLayout(NamedTuple):
+    """Which rows belong to which frame (`offsets`), and which may covary (`groups`)."""
+
+    offsets: np.ndarray
+    groups: np.ndarray
+
+
 class Descriptor:
     """Base of all descriptors: frozen dataclasses whose C++ counterpart is made at first use.
 
     A subclass defines ``_make()``, which returns that counterpart, ``r_cut``, ``species`` (atomic numbers) and
     ``feature_labels()``.
     """
+
+    #: Atoms of other elements than `species` are left out, instead of being an error.
+    ignore_unknown = False
 
     @cached_property
     def _core(self):
@@ -80,8 +91,57 @@ class Descriptor:
 
     @property
     def per_atom(self):
-        """Whether there is a row for every atom; else for every frame."""
+        """Whether there is a row for every atom; else see `rows`."""
         return self._core.per_atom
+
+    @property
+    def has_factor(self):
+        """Whether the last column of a row is a factor F: the kernel k sees the columns x before it, and the
+        covariance of two rows is F F' k(x, x')."""
+        return self._core.has_factor
+
+    def rows(self, frames):
+        """Which rows of `transform` belong to which frame, and which may covary.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+
+        Returns
+        -------
+        RowLayout
+            ``offsets`` (n_frames + 1,): rows of frame f are offsets[f] .. offsets[f + 1] - 1. ``groups`` (n_rows,): the
+            atomic number of the centre, or for clusters the number of the kind.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> from mercer.descriptors import PairDistance
+        >>> layout = PairDistance(["H", "O"], 4.0).rows(molecule("H2O"))  # kinds: HH, HO, OO
+        >>> layout.offsets.tolist(), layout.groups.tolist()
+        ([0, 3], [1, 1, 0])
+        """
+        environments = self._environments(frames)
+        return RowLayout(*self._core.rows(environments.structures, environments.pairs))
+
+    def share(self, frames, row_energies):
+        """Energies of atoms from energies of rows: the sum of the parts that each row gives to its atoms.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+        row_energies : ndarray of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_atoms,)
+        """
+        environments = self._environments(frames)
+        energies = np.ascontiguousarray(row_energies, dtype=np.float64)
+        return self._core.share(environments.structures, environments.pairs, energies)
+
+    def _shape(self, environments):
+        return self._core.rows(environments.structures, environments.pairs)[0][-1], self.n_features
 
     def environments(self, frames):
         """`frames` with their neighbour list, to be given to several calls in place of `frames`."""
@@ -89,6 +149,8 @@ class Descriptor:
 
     def _environments(self, frames):
         environments = frames if isinstance(frames, Environments) else self.environments(frames)
+        if self.ignore_unknown:
+            return environments
         known = np.isin(environments.structures.numbers, self.species)
         if not known.all():
             atom = int(np.argmin(known))
@@ -112,7 +174,7 @@ class Descriptor:
         Returns
         -------
         ndarray of shape (n_rows, n_features)
-            float64; a row for every atom in the order of the frames (or for every frame).
+            float64; a row for every atom in the order of the frames (or for every frame, or every cluster: `rows`).
 
         Raises
         ------
@@ -121,7 +183,7 @@ class Descriptor:
             `out` of another shape or type.
         """
         environments = self._environments(frames)
-        shape = (self._core.n_rows(environments.structures), self.n_features)
+        shape = self._shape(environments)
         out = core.empty(*shape) if out is None else check_out(out, shape)
         self._core.transform(environments.structures, environments.pairs, out)
         return out
@@ -147,7 +209,7 @@ class Descriptor:
             As `transform`, and for `dY_dX` of another shape.
         """
         environments = self._environments(frames)
-        shape = (self._core.n_rows(environments.structures), self.n_features)
+        shape = self._shape(environments)
         dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
         if dY_dX.shape != shape:
             raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {shape}: that of transform(frames).")

@@ -1,0 +1,274 @@
+#include "mercer/descriptors/clusters.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mercer/core/error.hpp"
+#include "mercer/core/parallel.hpp"
+
+namespace mercer {
+namespace {
+
+constexpr std::int32_t n_elements = 118;
+constexpr index_t chunk_rows = 64;
+
+/// Whether the elements `kind`, 0 standing for any, can be given to the atoms: the first n_fixed in their places.
+bool fits(const std::vector<std::int32_t>& kind, const std::vector<std::int32_t>& atoms, int n_fixed) {
+  std::vector<std::int32_t> wanted, left(atoms.begin() + n_fixed, atoms.end());
+  for (int k = 0; k < n_fixed; ++k) {
+    if (kind[k] != 0 && kind[k] != atoms[k]) return false;
+  }
+  for (std::size_t k = n_fixed; k < kind.size(); ++k) {
+    if (kind[k] == 0) continue;
+    const auto found = std::find(left.begin(), left.end(), kind[k]);
+    if (found == left.end()) return false;
+    left.erase(found);
+  }
+  return true;
+}
+
+void append(ClusterList& to, const ClusterList& from) {
+  to.groups.insert(to.groups.end(), from.groups.begin(), from.groups.end());
+  to.origins.insert(to.origins.end(), from.origins.begin(), from.origins.end());
+  to.atoms.insert(to.atoms.end(), from.atoms.begin(), from.atoms.end());
+  to.vectors.insert(to.vectors.end(), from.vectors.begin(), from.vectors.end());
+}
+
+class ClusterContraction final : public GradientContraction {
+ public:
+  ClusterContraction(const ClusterDescriptor& descriptor, ClusterList list, MatView<const double> Q)
+      : descriptor_(descriptor), list_(std::make_shared<ClusterList>(std::move(list))), Q_(Q) {
+    entries_.offsets.resize(list_->size() + 1);
+    for (index_t r = 0; r <= list_->size(); ++r) entries_.offsets[r] = r * list_->n_entries;
+    entries_.origins = list_->origins;
+    entries_.atoms = list_->atoms;
+    entries_.vectors = list_->vectors;
+    entries_.storage = list_;
+  }
+
+  const RowEntries& entries() const override { return entries_; }
+
+  struct Rows final : Scratch {
+    std::vector<double> row, jacobian;
+  };
+  std::unique_ptr<Scratch> make_scratch() const override {
+    auto scratch = std::make_unique<Rows>();
+    scratch->row.resize(descriptor_.n_features());
+    scratch->jacobian.resize(3 * list_->n_entries * descriptor_.n_features());
+    return scratch;
+  }
+
+  void apply(index_t begin, index_t end, Scratch& scratch, double* out, index_t out_stride,
+             double* self) const override {
+    auto& rows = static_cast<Rows&>(scratch);
+    const index_t n = descriptor_.n_features(), n_components = 3 * list_->n_entries;
+    for (index_t r = begin; r < end; ++r) {
+      descriptor_.evaluate(*list_, r, r + 1, rows.row.data(), rows.jacobian.data());
+      for (index_t k = 0; k < n_components; ++k, out += out_stride) {
+        const double* derivative = rows.jacobian.data() + k * n;
+        for (index_t q = 0; q < Q_.rows; ++q) {
+          const double* vector = Q_.row(q);
+          double sum = 0;
+          for (index_t f = 0; f < n; ++f) sum += derivative[f] * vector[f];
+          out[q] = sum;
+        }
+        if (!self) continue;
+        double sum = 0;
+        for (index_t f = 0; f < n; ++f) sum += derivative[f] * rows.row[f];
+        *self++ = sum;
+      }
+    }
+  }
+
+ private:
+  const ClusterDescriptor& descriptor_;
+  std::shared_ptr<const ClusterList> list_;
+  MatView<const double> Q_;
+  RowEntries entries_;
+};
+
+}  // namespace
+
+ClusterKinds::ClusterKinds(std::vector<std::vector<std::int32_t>> kinds, int n_fixed) : kinds_(std::move(kinds)) {
+  MERCER_REQUIRE(!kinds_.empty(), "clusters: no kinds are given, expected at least one list of atomic numbers");
+  order_ = static_cast<int>(kinds_.front().size());
+  MERCER_REQUIRE(order_ >= 2 && n_fixed <= order_, "clusters: expected at least two elements in a kind, got ", order_);
+  std::vector<std::int32_t> elements{0};  // class 0: in no kind
+  bool any = false;
+  for (const auto& kind : kinds_) {
+    MERCER_REQUIRE(static_cast<int>(kind.size()) == order_, "clusters: kinds of ", order_, " and of ", kind.size(),
+                   " elements; expected the same number in all");
+    for (const std::int32_t z : kind) {
+      MERCER_REQUIRE(z >= 0 && z <= n_elements, "clusters: atomic number ", z, ", expected 1 to ", n_elements,
+                     ", or 0 for any element");
+      any |= z == 0;
+      if (z != 0 && std::find(elements.begin(), elements.end(), z) == elements.end()) elements.push_back(z);
+    }
+  }
+  n_classes_ = static_cast<int>(elements.size());
+  class_of_.assign(n_elements + 1, any ? 0 : -1);
+  for (int c = 1; c < n_classes_; ++c) class_of_[elements[c]] = c;
+
+  const double size = std::pow(n_classes_, order_);
+  MERCER_REQUIRE(size <= 1 << 24, "clusters of ", order_, " atoms out of ", n_classes_ - 1,
+                 " elements are too many kinds; use fewer elements in one descriptor");
+  table_.assign(static_cast<std::size_t>(size), -1);
+  std::vector<std::int32_t> atoms(order_);
+  for (std::size_t place = 0; place < table_.size(); ++place) {
+    std::size_t rest = place;
+    for (int k = 0; k < order_; ++k, rest /= n_classes_) atoms[k] = elements[rest % n_classes_];
+    for (std::size_t g = 0; g < kinds_.size() && table_[place] < 0; ++g) {
+      if (fits(kinds_[g], atoms, n_fixed)) table_[place] = static_cast<std::int32_t>(g);
+    }
+  }
+}
+
+ClusterDescriptor::ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n_coordinates, bool shared,
+                                     std::vector<double> scales)
+    : kinds_(std::move(kinds)), r_cut_(r_cut), n_coordinates_(n_coordinates), shared_(shared) {
+  MERCER_REQUIRE(scales.empty() || static_cast<index_t>(scales.size()) == n_coordinates, "clusters: ", scales.size(),
+                 " scales for ", n_coordinates, " coordinates");
+  for (const double scale : scales) {
+    MERCER_REQUIRE(scale > 0 && std::isfinite(scale), "clusters: a scale of ", scale, ", expected a positive number");
+    inverse_scales_.push_back(1 / scale);
+  }
+}
+
+ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const PairList& pairs) const {
+  MERCER_REQUIRE(pairs.n_atoms() == structures.n_atoms(), "clusters: a pair list of ", pairs.n_atoms(), " atoms for ",
+                 structures.n_atoms());
+  MERCER_REQUIRE(pairs.cutoff >= r_cut_, "clusters: a pair list of cutoff ", pairs.cutoff,
+                 ", expected at least r_cut = ", r_cut_);
+  const index_t n_atoms = structures.n_atoms(), n_chunks = (n_atoms + chunk_rows - 1) / chunk_rows;
+  for (const std::int32_t z : structures.numbers) {
+    MERCER_REQUIRE(z <= n_elements, "clusters: atomic number ", z, ", expected at most ", n_elements);
+  }
+  std::vector<ClusterList> found(n_chunks);
+  std::vector<index_t> counts(n_atoms);
+  parallel_for(n_chunks, [&](index_t chunk) {
+    ClusterList& part = found[chunk];
+    part.n_entries = order() - 1;
+    for (index_t i = chunk * chunk_rows; i < std::min(n_atoms, (chunk + 1) * chunk_rows); ++i) {
+      const index_t before = part.size();
+      find(structures, pairs, i, part);
+      counts[i] = part.size() - before;
+    }
+  });
+  ClusterList list;
+  if (n_chunks == 1) {
+    list = std::move(found[0]);
+  } else {
+    list.n_entries = order() - 1;
+    std::size_t total = 0;
+    for (const ClusterList& part : found) total += part.groups.size();
+    list.groups.reserve(total);
+    list.origins.reserve(total);
+    list.atoms.reserve(total * list.n_entries);
+    list.vectors.reserve(total * list.n_entries);
+    for (const ClusterList& part : found) append(list, part);
+  }
+  list.offsets.assign(structures.n_frames() + 1, 0);
+  for (index_t f = 0; f < structures.n_frames(); ++f) {
+    index_t sum = list.offsets[f];
+    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) sum += counts[i];
+    list.offsets[f + 1] = sum;
+  }
+  return list;
+}
+
+void ClusterDescriptor::evaluate(const ClusterList& list, index_t begin, index_t end, double* out,
+                                 double* jacobian) const {
+  measure(list, begin, end, out, jacobian);
+  if (inverse_scales_.empty()) return;
+  const index_t n = n_features();
+  const auto scale = [&](double* rows, index_t n_rows) {
+    for (index_t r = 0; r < n_rows; ++r, rows += n) {
+      for (index_t d = 0; d < n_coordinates_; ++d) rows[d] *= inverse_scales_[d];
+    }
+  };
+  scale(out, end - begin);
+  if (jacobian) scale(jacobian, (end - begin) * list.n_entries * 3);
+}
+
+RowLayout ClusterDescriptor::rows(const StructureBatch& structures, const PairList& pairs) const {
+  ClusterList list = clusters(structures, pairs);
+  return {std::move(list.offsets), std::move(list.groups)};
+}
+
+void ClusterDescriptor::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
+  const ClusterList list = clusters(structures, pairs);
+  MERCER_REQUIRE(out.rows == list.size() && out.cols == n_features() && out.stride == n_features(),
+                 "clusters: out has shape (", out.rows, ", ", out.cols, "), expected (", list.size(), ", ",
+                 n_features(), ")");
+  parallel_chunks(list.size(), 16 * chunk_rows,
+                  [&](index_t begin, index_t end) { evaluate(list, begin, end, out.row(begin), nullptr); });
+}
+
+void ClusterDescriptor::share(const StructureBatch& structures, const PairList& pairs, Span<const double> row_energies,
+                              Span<double> atom_energies) const {
+  const ClusterList list = clusters(structures, pairs);
+  MERCER_REQUIRE(row_energies.size == list.size(), "clusters: ", row_energies.size, " energies for ", list.size(),
+                 " rows");
+  const double part = shared_ ? 1.0 / static_cast<double>(order()) : 1.0;
+  for (index_t r = 0; r < list.size(); ++r) {
+    const double energy = part * row_energies[r];
+    atom_energies[list.origins[r]] += energy;
+    if (!shared_) continue;
+    for (index_t e = 0; e < list.n_entries; ++e) atom_energies[list.atoms[r * list.n_entries + e]] += energy;
+  }
+}
+
+std::unique_ptr<GradientContraction> ClusterDescriptor::contraction(const StructureBatch& structures,
+                                                                    const PairList& pairs,
+                                                                    MatView<const double> Q) const {
+  MERCER_REQUIRE(Q.cols == n_features(), "clusters: Q has ", Q.cols, " columns, expected ", n_features());
+  return std::make_unique<ClusterContraction>(*this, clusters(structures, pairs), Q);
+}
+
+void ClusterDescriptor::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
+                            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
+  const ClusterList list = clusters(structures, pairs);
+  const index_t n = n_features(), n_components = 3 * list.n_entries;
+  MERCER_REQUIRE(dY_dX.rows == list.size() && dY_dX.cols == n, "clusters: dY_dX has shape (", dY_dX.rows, ", ",
+                 dY_dX.cols, "), expected (", list.size(), ", ", n, ")");
+  Buffer<Vec3> gradients(list.size() * list.n_entries);
+  struct Scratch {
+    std::vector<double> rows, jacobian;
+  };
+  const auto make_scratch = [&] {
+    return Scratch{std::vector<double>(chunk_rows * n), std::vector<double>(chunk_rows * n_components * n)};
+  };
+  parallel_for((list.size() + chunk_rows - 1) / chunk_rows, make_scratch, [&](Scratch& scratch, index_t chunk) {
+    const index_t begin = chunk * chunk_rows, end = std::min(list.size(), begin + chunk_rows);
+    evaluate(list, begin, end, scratch.rows.data(), scratch.jacobian.data());
+    const double* derivative = scratch.jacobian.data();
+    for (index_t r = begin; r < end; ++r) {
+      const double* g = dY_dX.row(r);
+      for (index_t k = 0; k < n_components; ++k, derivative += n) {
+        double sum = 0;
+        for (index_t f = 0; f < n; ++f) sum += derivative[f] * g[f];
+        gradients[r * list.n_entries + k / 3][k % 3] = sum;
+      }
+    }
+  });
+  parallel_for(structures.n_frames(), [&](index_t f) {
+    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
+      std::fill_n(dY_dpositions.row(i), 3, 0.0);
+    }
+    double strain[9] = {};
+    for (index_t r = list.offsets[f]; r < list.offsets[f + 1]; ++r) {
+      double* origin = dY_dpositions.row(list.origins[r]);
+      for (index_t e = r * list.n_entries; e < (r + 1) * list.n_entries; ++e) {
+        double* atom = dY_dpositions.row(list.atoms[e]);
+        for (int a = 0; a < 3; ++a) {
+          origin[a] -= gradients[e][a];
+          atom[a] += gradients[e][a];
+          for (int b = 0; b < 3; ++b) strain[3 * a + b] += gradients[e][a] * list.vectors[e][b];
+        }
+      }
+    }
+    std::copy_n(strain, 9, dY_dstrain.row(f));
+  });
+}
+
+}  // namespace mercer

@@ -1,0 +1,75 @@
+"""All distances within clusters of N atoms."""
+
+import itertools
+from dataclasses import KW_ONLY, dataclass
+
+from mercer._core import core
+from mercer._validation import check_count
+from mercer.descriptors._base import register
+from mercer.descriptors._clusters import ClusterDescriptor
+from mercer.errors import ConfigError
+
+
+@register
+@dataclass(frozen=True)
+class ClusterDistances(ClusterDescriptor):
+    """All distances (12), (13), .. (1N), (23), .. of clusters of N atoms, and as last column a factor F.
+
+    The energy of a cluster is shared by its atoms; the covariance of two clusters is F F' k(x, x') if they are of the
+    same kind. The same as the descriptor distance_Nb of QUIP.
+
+    Parameters
+    ----------
+    species : str, int, or sequence of them, or None
+        Elements that may occur, as symbols or atomic numbers. None: any; clusters of no kind are left out.
+    r_cut : float
+        Cutoff radius, Angstrom.
+    order : int, default 3
+        N, from 2 to 5.
+    compact : bool, default True
+        True: atom 1 is any atom, the others are neighbours of it, sorted by (element, index, shift), and every set
+        counts once for each atom 1; F is the product of f_c(r_1k). False: every set counts once in which each atom
+        reaches every other by steps within the cutoff, sorted by (element, index, shift); F is the sum over the
+        connected graphs of the N atoms of the product of f_c(r) over its edges and 1 - f_c(r) over the other pairs.
+    kinds : sequence of N-tuples of elements, optional
+        In any order; "*" or 0 is any element. Default: all of `species`. Clusters of different kinds do not covary.
+    cutoff, cutoff_width
+        As for `PairDistance`.
+    scales : sequence of N (N - 1) / 2 floats, optional
+        The columns before the last are divided by them: length scales for a kernel that has but one.
+
+    Raises
+    ------
+    ConfigError
+        For a parameter outside its range, naming it.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> ClusterDistances(["H", "O"], r_cut=3.0, order=3, compact=False).transform(molecule("H2O")).round(3)
+    array([[1.526, 0.969, 0.969, 1.   ]])
+    """
+
+    species: tuple | None
+    r_cut: float
+    order: int = 3
+    _: KW_ONLY
+    compact: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "order", check_count(self.order, "order", minimum=2))
+        if self.order > 5:
+            raise ConfigError(f"order={self.order}: expected 2 to 5 atoms.")
+        object.__setattr__(self, "compact", bool(self.compact))
+        super().__post_init__()
+
+    @property
+    def _n_coordinates(self):
+        return self.order * (self.order - 1) // 2
+
+    def _make(self):
+        return core.ClusterDistances(compact=self.compact, **self._core_parameters())
+
+    def feature_labels(self):
+        """What every column is."""
+        return [f"r_{i + 1}{j + 1}" for i, j in itertools.combinations(range(self.order), 2)] + ["factor"]
