@@ -31,6 +31,16 @@ void evaluate_term(const Kernel& kernel, const Descriptor& descriptor, const Str
   mercer::evaluate_term(kernel, descriptor, structures, pairs, rows, w, e, dr, de);
 }
 
+void label_rows(const Kernel& kernel, const Descriptor& descriptor, const StructureBatch& structures,
+                const PairList& pairs, const Array<double>& sparse, const Array<std::int32_t>& groups,
+                bool match_groups, Output energy, Output forces, Output virial) {
+  const mercer::SparseRows rows{matrix_view(sparse, "sparse"), span_view(groups, "groups"), match_groups};
+  const mercer::LabelRows out{optional_matrix(energy, "energy"), optional_matrix(forces, "forces"),
+                              optional_matrix(virial, "virial")};
+  const py::gil_scoped_release release;
+  mercer::label_rows(kernel, descriptor, structures, pairs, rows, out);
+}
+
 }  // namespace
 
 void bind_rows(py::module_& m) {
@@ -77,4 +87,8 @@ void bind_rows(py::module_& m) {
         py::arg("pairs"), py::arg("sparse").noconvert(), py::arg("groups").noconvert(), py::arg("match_groups"),
         py::arg("weights").noconvert(), py::arg("energies").noconvert(), py::arg("positions").noconvert(),
         py::arg("strain").noconvert());
+  m.def("label_rows", &label_rows, py::arg("kernel"), py::arg("descriptor"), py::arg("structures"), py::arg("pairs"),
+        py::arg("sparse").noconvert(), py::arg("groups").noconvert(), py::arg("match_groups"),
+        py::arg("energy").noconvert() = py::none(), py::arg("forces").noconvert() = py::none(),
+        py::arg("virial").noconvert() = py::none());
 }

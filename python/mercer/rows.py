@@ -126,6 +126,98 @@ def _require_differentiable(kernel, wanted):
         )
 
 
+def label_rows(
+    descriptor,
+    kernel,
+    frames,
+    features,
+    groups,
+    *,
+    match_groups=True,
+    energy=True,
+    forces=False,
+    virial=False,
+    out=None,
+):
+    """Rows of K for energies, forces and virials of frames against the sparse points of a term.
+
+    With the local energy f(x) = sum_m c_m k(x, x_m), an energy is sum_i f(x_i) over the rows of a frame, forces are
+    -d energy / d position, and the virial -d energy / d strain; the element of column m is what c_m is multiplied with
+    (Bartók and Csányi, Int. J. Quantum Chem. 115, 1051 (2015), section 3). The Jacobian of the features is contracted
+    with the sparse points as it is made, and is never held.
+
+    Parameters
+    ----------
+    descriptor : descriptor
+    kernel : mercer.kernels.Kernel
+    frames : ase.Atoms, list of ase.Atoms, or Environments
+        Environments of a larger cutoff than that of the descriptor serve several terms.
+    features : ndarray of shape (M, n_features)
+        Sparse points: rows that the descriptor gave.
+    groups : array_like of int, shape (M,), or None
+        Their groups: atomic numbers of the centres.
+    match_groups : bool
+        Whether rows of different groups do not covary.
+    energy, forces, virial : bool
+        Which rows are wanted.
+    out : dict of ndarray, optional
+        Takes the results, by name; float64, C-ordered. By default memory from the buffer pool.
+
+    Returns
+    -------
+    dict
+        Those of "energy" (n_frames, M), "forces" (n_atoms, 3, M) and "virial" (n_frames, 3, 3, M) that are wanted, per
+        unit of the weights and Angstrom; virials in eV where k is. The same for any number of threads.
+
+    Raises
+    ------
+    mercer.errors.DataError
+        For structures that the descriptor refuses, and arrays that do not fit each other.
+    mercer.errors.ConfigError
+        For forces or virials of a kernel that has no derivative everywhere (Laplacian, Matern 1/2).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from mercer import SOAP
+    >>> from mercer.kernels import Polynomial
+    >>> from mercer.rows import label_rows
+    >>> atoms = bulk("Si", cubic=True)
+    >>> soap = SOAP("Si", 4.0, 4, 3, 0.5)
+    >>> rows = label_rows(soap, Polynomial(zeta=4), atoms, soap.transform(atoms)[:2], [14, 14], forces=True)
+    >>> rows["energy"].shape, rows["forces"].shape
+    ((1, 2), (8, 3, 2))
+    """
+    _require_differentiable(kernel, forces or virial)
+    features, groups = _sparse_rows(descriptor, features, groups, match_groups)
+    environments = descriptor._environments(frames)
+    n_frames, n_atoms, m = environments.structures.n_frames, environments.structures.n_atoms, len(features)
+    wanted = {"energy": energy, "forces": forces, "virial": virial}
+    shapes = {"energy": (n_frames, m), "forces": (n_atoms, 3, m), "virial": (n_frames, 3, 3, m)}
+    rows, blocks = {}, {}
+    for kind in (kind for kind in shapes if wanted[kind]):
+        n_rows = int(np.prod(shapes[kind][:-1]))
+        if (given := (out or {}).get(kind)) is None:
+            blocks[kind] = core.empty(n_rows, m)
+            rows[kind] = blocks[kind].reshape(shapes[kind])
+        else:
+            rows[kind] = check_out(given, shapes[kind], f"out[{kind!r}]")
+            _base.check_free(given, features)
+            blocks[kind] = given.reshape(n_rows, m)
+    with _base.core_errors():
+        core.label_rows(
+            kernel.to_core(),
+            descriptor._core,
+            environments.structures,
+            environments.pairs,
+            features,
+            groups,
+            match_groups,
+            **blocks,
+        )
+    return rows
+
+
 def evaluate_term(descriptor, kernel, frames, features, groups, weights, *, match_groups=True, gradients=True):
     """Energies of the fitted term sum_m weights[m] k(., x_m) and their gradient.
 

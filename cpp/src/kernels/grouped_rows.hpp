@@ -38,6 +38,7 @@ class GroupedRows {
     }
   }
 
+  index_t size() const { return rows_.rows; }
   const std::vector<RowRun>& runs() const { return runs_; }
   /// The row at a place of the order.
   index_t row(index_t place) const { return order_.empty() ? place : order_[place]; }
