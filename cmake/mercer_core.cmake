@@ -1,7 +1,7 @@
 # mercer_add_core(<target> <level>): the whole C++ core compiled once for one instruction-set level
 # (v2, v3 or v4 of x86-64, or empty for the compiler's default). Objects of different levels must never meet in one
 # binary: inline functions of Eigen would be merged across levels.
-include(${PROJECT_SOURCE_DIR}/third_party/eigen.cmake)
+include(${PROJECT_SOURCE_DIR}/third_party/headers.cmake)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 file(GLOB_RECURSE MERCER_CORE_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/*.cpp)
@@ -37,13 +37,13 @@ function(mercer_add_core target level)
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
     $<INSTALL_INTERFACE:include>)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cpp/src)
-  target_include_directories(${target} SYSTEM PRIVATE ${MERCER_EIGEN_INCLUDE_DIR})
+  target_include_directories(${target} SYSTEM PRIVATE ${MERCER_EIGEN_INCLUDE_DIR} ${MERCER_JSON_INCLUDE_DIR})
   target_link_libraries(${target} PUBLIC OpenMP::OpenMP_CXX)
   # No -ffast-math: loading such a library would make NumPy flush subnormal numbers.
   target_compile_options(${target} PRIVATE -Wall -Wextra -fno-math-errno -fno-trapping-math)
-  # Eigen gets a namespace of its own: a program that links the static library and uses Eigen too, compiled for
-  # another level, would otherwise share inline functions with it that assume another alignment.
-  target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE Eigen=mercer_eigen)
+  # Eigen and the JSON reader get namespaces of their own: a program that links the static library and uses them too,
+  # compiled for another level, would otherwise share inline functions with it that assume another alignment.
+  target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE Eigen=mercer_eigen nlohmann=mercer_nlohmann)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # false alarms inside GCC's own avx512fintrin.h (GCC bug 105593)
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
   endif()

@@ -74,3 +74,4 @@ void bind_basis(py::module_& m);
 void bind_descriptors(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_rows(py::module_& m);
+void bind_model(py::module_& m);

@@ -9,4 +9,5 @@ PYBIND11_MODULE(MERCER_MODULE, m) {
   bind_descriptors(m);
   bind_kernels(m);
   bind_rows(m);
+  bind_model(m);
 }

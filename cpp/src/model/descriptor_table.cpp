@@ -1,0 +1,70 @@
+#include "model/descriptor_table.hpp"
+
+#include "mercer/core/error.hpp"
+#include "mercer/descriptors/radial_spectrum.hpp"
+#include "mercer/descriptors/soap.hpp"
+
+namespace mercer {
+namespace {
+
+using Made = std::unique_ptr<Descriptor>;
+
+/// What descriptors of the neighbour density share: python/mercer/descriptors/_density.py. `own`: keys beside these.
+DensityParameters density(const Fields& fields, int l_max, std::vector<std::string> own) {
+  std::vector<std::string> known{"type",         "species",        "r_cut",  "n_max",        "sigma",
+                                 "radial_basis", "radial_options", "cutoff", "cutoff_width", "radial_scaling",
+                                 "central_weight", "channels",     "normalize"};
+  known.insert(known.end(), own.begin(), own.end());
+  fields.allow_only(known);
+  DensityParameters p;
+  p.species = fields.integers("species");
+  p.radial.n_max = fields.integer("n_max", 1);
+  p.radial.l_max = l_max;
+  p.radial.r_cut = fields.number("r_cut");
+  p.radial.sigma = fields.number("sigma");
+  p.radial.width = fields.number("cutoff_width");
+  p.radial.extra = fields.named_numbers("radial_options");
+  p.radial_basis = fields.text("radial_basis");
+  p.cutoff = fields.text("cutoff");
+  for (const auto& [key, value] : fields.named_numbers("radial_scaling")) {
+    MERCER_REQUIRE(key == "rate" || key == "scale" || key == "exponent", fields.where(), ", radial_scaling: ", key,
+                   " is unknown to this version");
+    (key == "rate" ? p.scaling.rate : key == "scale" ? p.scaling.scale : p.scaling.exponent) = value;
+  }
+  p.central_weight = fields.number("central_weight");
+  if (fields.has("channels")) p.channels = fields.matrix("channels");
+  return p;
+}
+
+Made soap(const Fields& fields) {
+  return std::make_unique<Soap>(density(fields, fields.integer("l_max", 0), {"l_max"}), fields.flag("normalize"));
+}
+
+Made radial_spectrum(const Fields& fields) {
+  return std::make_unique<RadialSpectrum>(density(fields, 0, {}), fields.flag("normalize"));
+}
+
+struct Entry {
+  const char* type;
+  Made (*make)(const Fields&);
+};
+
+constexpr Entry table[] = {
+    {"SOAP", soap},
+    {"RadialSpectrum", radial_spectrum},
+};
+
+}  // namespace
+
+Made make_descriptor(const Fields& fields) {
+  const std::string type = fields.text("type");
+  std::string known;
+  for (const Entry& entry : table) {
+    if (type == entry.type) return entry.make(fields);
+    known += (known.empty() ? "" : ", ") + std::string(entry.type);
+  }
+  throw std::invalid_argument(
+      concatenate(fields.where(), ": '", type, "' is a descriptor that this version does not know; known are ", known));
+}
+
+}  // namespace mercer

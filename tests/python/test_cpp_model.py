@@ -1,0 +1,255 @@
+"""The C++ library reads model files and gives the numbers of Python: for every descriptor and every kernel."""
+
+import json
+import shutil
+from pathlib import Path
+
+import ase.io
+import mercer
+import numpy as np
+import pytest
+from descriptor_conformance import EXAMPLES, random_atoms
+from mercer import kernels
+from mercer._core import core
+from mercer.descriptors import DESCRIPTORS
+from mercer.io import read_model, write_model
+from mercer.kernels import KERNELS
+from mercer.structures import as_frames, to_batch
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "potential_v1.safetensors"
+SPECIES = ["H", "O"]
+OPTIONS = {
+    "cutoff": [{"cutoff": "polynomial", "cutoff_width": 1.0}, {"cutoff": "cosine"}],
+    "radial_basis": [
+        {"radial_basis": "gap", "radial_options": {"basis_error_exponent": 9.0}},
+        {"radial_basis": "laplacian", "radial_options": {"radius": 4.5}},
+    ],
+    "weights": [{"radial_scaling": {"rate": 1.0, "scale": 1.5, "exponent": 4.0}, "central_weight": 0.5}],
+    "channels": [{"channels": [[1.0, 0.2], [0.5, -1.0]]}, {"channels": [[1.0], [2.0]], "normalize": False}],
+}
+
+
+def frames(n, seed=0):
+    """Structures of all kinds of periodicity with made-up energies."""
+    made = []
+    for k in range(n):
+        atoms = random_atoms(seed + k, n=5, species=SPECIES, pbc=[k % 2 == 0, k % 3 == 0, True], length=4.0)
+        atoms.info["REF_energy"] = float(np.sin(k) - 3.0 * len(atoms))
+        made.append(atoms)
+    return made
+
+
+def fitted(terms):
+    return mercer.Potential(terms, sigma={"energy": 0.01}, e0="average").fit(frames(8))
+
+
+def term(descriptor, kernel=None, **options):
+    return mercer.Term(descriptor, kernel or kernels.Gaussian(), n_sparse=10, selection="random", **options)
+
+
+def in_cpp(path, atoms_list, **request):
+    return core.Potential.load(str(path)).evaluate(to_batch(as_frames(atoms_list)), **request)
+
+
+def check(potential, path, *, forces=True, std=True):
+    """What C++ computes from the file is what Python predicts, and forces are the gradient of the energy."""
+    potential.save(path)
+    test = frames(3, seed=50)
+    predicted = mercer.load(path).predict(test, std=std)
+    request = {"energy_std": std, "energies_std": std, "forces": forces, "virial": forces}
+    found = in_cpp(path, test, **request)
+    common = set(found) & set(predicted)
+    assert {"energy", "energies"} <= common
+    assert not std or {"energy_std", "energies_std"} <= common
+    for key in common:
+        assert found[key].shape == predicted[key].shape
+        assert np.abs(found[key] - predicted[key]).max() <= 1e-12 * max(1.0, np.abs(predicted[key]).max()), key
+    if forces:
+        check_gradients(potential, test[0], found)
+
+
+def check_gradients(potential, atoms, found):
+    """Along one direction in positions and one in strain; central differences."""
+    rng, h = np.random.default_rng(3), 1e-5
+    step, strain = rng.normal(size=(len(atoms), 3)), rng.normal(size=(3, 3))
+
+    def displaced(size):
+        moved = atoms.copy()
+        moved.positions += size * step
+        return moved
+
+    def strained(size):
+        matrix = np.eye(3) + size * strain
+        moved = atoms.copy()
+        moved.set_cell(atoms.cell.array @ matrix.T)
+        moved.positions = atoms.positions @ matrix.T
+        return moved
+
+    for move, gradient in ((displaced, found["forces"][: len(atoms)] * step), (strained, found["virial"][0] * strain)):
+        plus, minus = potential.predict([move(+h), move(-h)])["energy"]
+        error = (plus - minus) / (2 * h) + gradient.sum()
+        assert abs(error) <= 1e-6 * np.abs(gradient).sum()
+
+
+@pytest.mark.parametrize("name", DESCRIPTORS)
+def test_every_descriptor(name, tmp_path):
+    descriptor = EXAMPLES[name](SPECIES, 3.0)
+    check(fitted(term(descriptor)), tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel(name, tmp_path):
+    kernel = KERNELS[name]()
+    potential = fitted(term(EXAMPLES["SOAP"](SPECIES, 3.0), kernel, match_species=False))
+    check(potential, tmp_path / "model", forces=kernel.differentiable)
+    if not kernel.differentiable:
+        with pytest.raises(ValueError, match="kernel"):
+            in_cpp(tmp_path / "model", frames(1))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"name": "matern", "nu": 2.5, "length_scale": 0.7}, {"name": "polynomial", "zeta": 2.5}]
+)
+def test_parameters_of_kernels(parameters, tmp_path):
+    kernel = kernels.get_kernel(parameters)
+    check(fitted(term(EXAMPLES["SOAP"](SPECIES, 3.0), kernel)), tmp_path / "model")
+
+
+@pytest.mark.parametrize("options", [options for group in OPTIONS.values() for options in group], ids=str)
+@pytest.mark.parametrize("name", ["SOAP", "RadialSpectrum"])
+def test_options_of_densities(name, options, tmp_path):
+    check(fitted(term(EXAMPLES[name](SPECIES, 3.0, **options))), tmp_path / "model", std=False)
+
+
+def test_sum_of_terms_of_different_cutoffs_and_prepared_pairs(tmp_path):
+    path = tmp_path / "model"
+    terms = [
+        term(EXAMPLES["SOAP"](SPECIES, 2.5), delta=0.5),
+        term(EXAMPLES["RadialSpectrum"](SPECIES, 4.0), delta=2.0, match_species=False),
+    ]
+    check(fitted(terms), path)
+    potential, batch = core.Potential.load(str(path)), to_batch(as_frames(frames(3, seed=50)))
+    assert potential.cutoff == 4.0
+    assert (potential.n_terms, potential.n_points, potential.species) == (2, 20, [1, 8])
+    expected = potential.evaluate(batch)
+    found = potential.evaluate(batch, core.build_pair_list(batch, 4.7))
+    for key in expected:
+        assert np.abs(found[key] - expected[key]).max() <= 1e-13 * np.abs(expected[key]).max()
+    with pytest.raises(ValueError, match="expected 15 atoms and at least 4"):
+        potential.evaluate(batch, core.build_pair_list(batch, 3.9))
+
+
+def test_threads_do_not_change_a_bit():
+    batch = to_batch(as_frames(ase.io.read(REFERENCE.with_suffix(".extxyz"), ":")))
+    potential, found = core.Potential.load(str(REFERENCE)), []
+    for n in (1, 2, 3):
+        with mercer.threads(n):
+            found.append(potential.evaluate(batch, energy_std=True, energies_std=True))
+    for other in found[1:]:
+        assert all(np.array_equal(other[key], found[0][key]) for key in other)
+
+
+def test_reference_of_format_1():
+    expected = json.loads(REFERENCE.with_suffix(".json").read_text())
+    found = in_cpp(REFERENCE, ase.io.read(REFERENCE.with_suffix(".extxyz"), ":"), energy_std=True, energies_std=True)
+    for key, values in expected.items():
+        assert np.abs(found[key] - values).max() <= 1e-10
+
+
+def test_no_frames_and_frames_without_atoms():
+    found = in_cpp(REFERENCE, [], energy_std=True)
+    assert [len(found[key]) for key in ("energy", "energies", "forces", "virial", "energy_std")] == [0] * 5
+    found = in_cpp(REFERENCE, [ase.Atoms(), ase.Atoms("Si")])
+    assert found["energy"][0] == 0
+    assert np.isfinite(found["energy"][1])
+    assert np.all(found["forces"] == 0)
+
+
+def test_inputs_that_are_refused():
+    atoms = ase.io.read(REFERENCE.with_suffix(".extxyz"), 0)
+    stranger = atoms.copy()
+    stranger.numbers[3] = 8
+    with pytest.raises(ValueError, match=r"frame 1, atom 3: atomic number 8 is unknown to the potential.*6, 14"):
+        in_cpp(REFERENCE, [atoms, stranger])
+    doubled = atoms.copy()
+    doubled.positions[1] = doubled.positions[0]
+    with pytest.raises(ValueError, match="frame 0"):
+        in_cpp(REFERENCE, [doubled])
+
+
+def test_standard_deviations_need_the_covariance(tmp_path):
+    potential = mercer.load(REFERENCE)
+    potential.save(tmp_path / "model", variance=False)
+    atoms = ase.io.read(REFERENCE.with_suffix(".extxyz"), 0)
+    assert not core.Potential.load(str(tmp_path / "model")).has_variance
+    assert not core.Potential.load(str(REFERENCE), variance=False).has_variance
+    for request in ("energy_std", "energies_std"):
+        with pytest.raises(ValueError, match="covariance"):
+            in_cpp(tmp_path / "model", atoms, **{request: True})
+
+
+def change(header, path, value):
+    *parents, last = path
+    for key in parents:
+        header = header[key]
+    header[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["terms", 0, "descriptor", "type"], "MBTR", r"terms\[0\], descriptor: 'MBTR' is a descriptor .* SOAP"),
+        (["terms", 0, "descriptor", "twist"], 1.0, r"terms\[0\], descriptor: twist is unknown"),
+        (["terms", 1, "descriptor", "radial_basis"], "wavelet", "wavelet"),
+        (["terms", 1, "descriptor", "r_cut"], "far", r"terms\[1\], descriptor: r_cut = \"far\", expected a number"),
+        (["terms", 1, "descriptor", "n_max"], 5, r"terms\[1\]: 8 features, but its descriptor makes 10"),
+        (["terms", 0, "kernel", "name"], "graph", "graph.*polynomial"),
+        (["terms", 0, "kernel", "eta"], 2.0, "eta"),
+        (["terms", 0, "delta"], -1.0, "delta = -1"),
+        (["terms", 0, "n_points"], 13, r"terms.0.features has shape \(12, 63\), expected \(13, 63\)"),
+        (["terms"], [], "terms is empty"),
+        (["kind"], "sparse_gpr", "sparse_gpr"),
+        (["units", "energy"], "kcal/mol", "kcal/mol"),
+        (["baseline"], {"type": "D4"}, "baseline"),
+    ],
+)
+def test_contents_that_are_refused(path, value, message, tmp_path):
+    header, arrays, _ = read_model(REFERENCE)
+    change(header, path, value)
+    write_model(tmp_path / "model", header, arrays)
+    with pytest.raises(RuntimeError, match=f"^{tmp_path}/model: .*{message}"):
+        core.Potential.load(str(tmp_path / "model"))
+
+
+def test_newer_format_names_the_version_that_it_needs(tmp_path, monkeypatch):
+    header, arrays, _ = read_model(REFERENCE)
+    monkeypatch.setattr("mercer.io.FORMAT_VERSION", mercer.io.FORMAT_VERSION + 1)
+    monkeypatch.setattr("mercer.io.__version__", "7.5.0")
+    write_model(tmp_path / "model", header, arrays)
+    with pytest.raises(RuntimeError, match=rf"7\.5\.0 in format {mercer.io.FORMAT_VERSION};.*mercer 7\.5\.0 or newer"):
+        core.Potential.load(str(tmp_path / "model"))
+
+
+def test_files_that_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    def load(path):
+        with pytest.raises(RuntimeError, match=f"^{path}: ") as caught:
+            core.Potential.load(str(path))
+        return str(caught.value)
+
+    assert "no such" in load(tmp_path / "missing")
+    assert "cannot be read" in load(tmp_path)
+    for name, text in {"empty": "", "short": "abc", "xml": "<GAP_params>" * 20}.items():
+        (tmp_path / name).write_text(text)
+        assert "not a mercer model" in load(tmp_path / name)
+    save_file({"a": np.zeros(3)}, tmp_path / "foreign")
+    assert "another program" in load(tmp_path / "foreign")
+    data = REFERENCE.read_bytes()
+    for length in (100, 4000, len(data) - 1):
+        (tmp_path / "cut").write_bytes(data[:length])
+        assert "truncated" in load(tmp_path / "cut")
+    (tmp_path / "longer").write_bytes(data + b"\0")
+    assert "1 bytes follow" in load(tmp_path / "longer")
+    shutil.copy(REFERENCE, tmp_path / "good")
+    assert core.Potential.load(str(tmp_path / "good")).writer == "0.1.0"
