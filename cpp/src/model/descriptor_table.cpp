@@ -1,8 +1,11 @@
 #include "model/descriptor_table.hpp"
 
 #include "mercer/core/error.hpp"
+#include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
 #include "mercer/descriptors/soap.hpp"
+#include "mercer/descriptors/triplet.hpp"
 
 namespace mercer {
 namespace {
@@ -44,6 +47,37 @@ Made radial_spectrum(const Fields& fields) {
   return std::make_unique<RadialSpectrum>(density(fields, 0, {}), fields.flag("normalize"));
 }
 
+/// What descriptors of clusters share: python/mercer/descriptors/_clusters.py. `own`: keys beside these.
+struct ClusterParameters {
+  std::vector<std::vector<std::int32_t>> kinds;
+  Cutoff cutoff;
+  std::vector<double> scales;
+
+  ClusterParameters(const Fields& fields, std::vector<std::string> own)
+      : kinds(fields.integer_lists("kinds")),
+        cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")) {
+    own.insert(own.end(), {"type", "species", "r_cut", "kinds", "cutoff", "cutoff_width", "scales"});
+    fields.allow_only(own);
+    if (fields.has("scales")) scales = fields.numbers("scales");
+  }
+};
+
+Made pair_distance(const Fields& fields) {
+  const ClusterParameters p(fields, {"exponents", "tail_exponent", "tail_range"});
+  return std::make_unique<PairDistance>(p.kinds, p.cutoff, fields.integers("exponents"), fields.number("tail_exponent"),
+                                        fields.number("tail_range"), p.scales);
+}
+
+Made triplet(const Fields& fields) {
+  const ClusterParameters p(fields, {});
+  return std::make_unique<Triplet>(p.kinds, p.cutoff, p.scales);
+}
+
+Made cluster_distances(const Fields& fields) {
+  const ClusterParameters p(fields, {"order", "compact"});
+  return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales);
+}
+
 struct Entry {
   const char* type;
   Made (*make)(const Fields&);
@@ -52,6 +86,9 @@ struct Entry {
 constexpr Entry table[] = {
     {"SOAP", soap},
     {"RadialSpectrum", radial_spectrum},
+    {"PairDistance", pair_distance},
+    {"Triplet", triplet},
+    {"ClusterDistances", cluster_distances},
 };
 
 }  // namespace

@@ -20,6 +20,10 @@ bool is_index(const json& value, std::int64_t least) {
   return value.is_number_integer() && value.get<std::int64_t>() >= least;
 }
 
+bool is_int32(const json& value) { return is_index(value, std::numeric_limits<std::int32_t>::min()); }
+
+bool all_int32(const json& list) { return list.is_array() && std::all_of(list.begin(), list.end(), is_int32); }
+
 bool all(const json& list, bool (json::*is)() const noexcept) {
   return list.is_array() && std::all_of(list.begin(), list.end(), [&](const json& value) { return (value.*is)(); });
 }
@@ -89,9 +93,14 @@ std::vector<double> Fields::numbers(const std::string& key) const {
 
 std::vector<std::int32_t> Fields::integers(const std::string& key) const {
   const json& list = get(key);
-  const auto good = [](const json& value) { return is_index(value, std::numeric_limits<std::int32_t>::min()); };
-  if (!list.is_array() || !std::all_of(list.begin(), list.end(), good)) wrong(key, "a list of integers");
+  if (!all_int32(list)) wrong(key, "a list of integers");
   return list.get<std::vector<std::int32_t>>();
+}
+
+std::vector<std::vector<std::int32_t>> Fields::integer_lists(const std::string& key) const {
+  const json& lists = get(key);
+  if (!lists.is_array() || !std::all_of(lists.begin(), lists.end(), all_int32)) wrong(key, "a list of lists of integers");
+  return lists.get<std::vector<std::vector<std::int32_t>>>();
 }
 
 std::vector<double> Fields::matrix(const std::string& key) const {

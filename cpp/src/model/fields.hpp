@@ -30,6 +30,7 @@ class Fields {
   std::vector<Fields> objects(const std::string& key) const;
   std::vector<double> numbers(const std::string& key) const;
   std::vector<std::int32_t> integers(const std::string& key) const;
+  std::vector<std::vector<std::int32_t>> integer_lists(const std::string& key) const;
   /// A list of lists of numbers, all of one length: row after row.
   std::vector<double> matrix(const std::string& key) const;
   /// Names and numbers; empty where null.
