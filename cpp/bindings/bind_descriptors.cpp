@@ -75,7 +75,7 @@ void bind_descriptors(py::module_& m) {
   py::class_<DensityParameters>(m, "DensityParameters")
       .def(py::init([](std::vector<std::int32_t> species, int n_max, int l_max, double r_cut, double sigma,
                        const std::string& radial_basis, std::map<std::string, double> radial_options,
-                       const std::string& cutoff, double width, const mercer::RadialScaling& scaling, double central_weight, std::vector<double> channels,
+                       const std::string& cutoff, double width, const mercer::RadialScaling& scaling, double central_weight, bool central_in_all_species, std::vector<double> channels,
                        bool ignore_unknown) {
              DensityParameters p;
              p.species = std::move(species);
@@ -89,12 +89,13 @@ void bind_descriptors(py::module_& m) {
              p.cutoff = cutoff;
              p.scaling = scaling;
              p.central_weight = central_weight;
+             p.central_in_all_species = central_in_all_species;
              p.channels = std::move(channels);
              p.ignore_unknown = ignore_unknown;
              return p;
            }),
            py::kw_only(), py::arg("species"), py::arg("n_max"), py::arg("l_max"), py::arg("r_cut"), py::arg("sigma"),
-           py::arg("radial_basis"), py::arg("radial_options"), py::arg("cutoff"), py::arg("width"), py::arg("scaling"), py::arg("central_weight"),
+           py::arg("radial_basis"), py::arg("radial_options"), py::arg("cutoff"), py::arg("width"), py::arg("scaling"), py::arg("central_weight"), py::arg("central_in_all_species"),
            py::arg("channels"), py::arg("ignore_unknown"));
 
   py::class_<Descriptor>(m, "Descriptor")

@@ -322,14 +322,21 @@ def test_round_trip(kernel):
 @pytest.mark.parametrize("name", KERNELS)
 def test_parameters_out_of_range(name):
     for field in dataclasses.fields(KERNELS[name]):
-        for bad in (0, -1.0, math.nan, math.inf, "2", None, True):
+        optional = field.name == "offset"  # which may be 0, and missing
+        for bad in (-1.0 if optional else 0, -1.0, math.nan, math.inf, "2", None, True):
             with pytest.raises(ConfigError, match=field.name):
                 KERNELS[name](**{field.name: bad})
-        for bad in (0.0, -1.0, math.nan, math.inf):
+        for bad in (-1.0 if optional else 0.0, -1.0, math.nan, math.inf):
             with pytest.raises(ValueError, match=field.name):
                 core.Kernel(name, KERNELS[name]().hyperparameters | {field.name: bad})
+        others = {k: v for k, v in KERNELS[name]().hyperparameters.items() if k != field.name}
+        if optional:
+            np.testing.assert_array_equal(
+                core.Kernel(name, others).derivatives(np.ones(1)), KERNELS[name]().derivatives(np.ones(1))
+            )
+            continue
         with pytest.raises(ValueError, match=f"{field.name} is missing"):
-            core.Kernel(name, {k: v for k, v in KERNELS[name]().hyperparameters.items() if k != field.name})
+            core.Kernel(name, others)
     with pytest.raises(ValueError, match="unknown parameter width"):
         core.Kernel(name, KERNELS[name]().hyperparameters | {"width": 1.0})
 

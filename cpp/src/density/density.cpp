@@ -164,7 +164,7 @@ std::vector<std::int16_t> Density::species_of(const StructureBatch& structures, 
 std::vector<int> Density::present_channels(const PairList& pairs, Span<const std::int16_t> species,
                                            index_t centre) const {
   std::vector<char> found(n_species(), 0);
-  if (species[centre] >= 0 && parameters_.central_weight != 0) found[species[centre]] = 1;
+  for (int s = 0; s < n_species(); ++s) found[s] = has_centre(species[centre], s);
   for (index_t p = pairs.offsets[centre]; p < pairs.offsets[centre + 1]; ++p) {
     const int s = species[pairs.neighbors[p]];
     if (s >= 0 && pairs.distances[p] < cutoff_.r_cut()) found[s] = 1;
@@ -231,7 +231,7 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
   for (int s = 0; s < n_species(); ++s) {
     const index_t count = next[s];
     next[s] = ws.n;
-    if (count == 0 && (species[centre] != s || parameters_.central_weight == 0)) continue;
+    if (count == 0 && !has_centre(species[centre], s)) continue;
     ws.group_species.push_back(s);
     ws.group_begin.push_back(ws.n);
     if (reverse) {
@@ -322,8 +322,9 @@ void Density::expand(const PairList& pairs, Span<const std::int16_t> species, in
     for (index_t p = 0; p < ws.n; p += W) simd::store(to + p, simd::load(from + p) * simd::load(w + p));
   }
   accumulate(ws);
-  if (parameters_.central_weight != 0 && species[centre] >= 0) {
-    double* c = ws.species_coefficients[species[centre]] + pad();
+  for (const int s : ws.group_species) {
+    if (!has_centre(species[centre], s)) continue;
+    double* c = ws.species_coefficients[s] + pad();
     for (int n = 0; n < n_max(); ++n) c[n] += central_[n];
   }
 

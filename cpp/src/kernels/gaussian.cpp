@@ -3,10 +3,10 @@
 namespace mercer {
 namespace {
 
-/// k(u) = exp(-u / (2 l^2)), u = |x - y|^2.
+/// k(u) = exp(-u / (2 l^2)) + c, u = |x - y|^2.
 class Gaussian final : public KernelBase<Gaussian> {
  public:
-  explicit Gaussian(double length_scale) : rate_(-0.5 / (length_scale * length_scale)) {}
+  Gaussian(double length_scale, double offset) : rate_(-0.5 / (length_scale * length_scale)), offset_(offset) {}
 
   KernelArgument argument() const override { return KernelArgument::squared_distance; }
   bool differentiable() const override { return true; }
@@ -16,25 +16,28 @@ class Gaussian final : public KernelBase<Gaussian> {
     const T rate = static_cast<T>(rate_);
     for (index_t i = 0; i < n; ++i) u[i] *= rate;
     exp_in_place(u, n);
+    if (offset_ == 0) return;
+    for (index_t i = 0; i < n; ++i) u[i] += static_cast<T>(offset_);
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
     for (index_t i = 0; i < n; ++i) {
       const double value = std::exp(rate_ * u[i]);
-      if (k) k[i] = value;
+      if (k) k[i] = value + offset_;
       if (dk) dk[i] = rate_ * value;
       if (d2k) d2k[i] = rate_ * rate_ * value;
     }
   }
 
  private:
-  double rate_;
+  double rate_, offset_;
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_gaussian(const KernelParameters& parameters) {
-  return std::make_unique<Gaussian>(positive_parameter(parameters, "gaussian", "length_scale"));
+  return std::make_unique<Gaussian>(positive_parameter(parameters, "gaussian", "length_scale"),
+                                    offset_parameter(parameters, "gaussian"));
 }
 
 }  // namespace mercer

@@ -32,4 +32,12 @@ inline double positive_parameter(const KernelParameters& parameters, const char*
   return value;
 }
 
+/// The parameter "offset", 0 where it is missing.
+inline double offset_parameter(const KernelParameters& parameters, const char* kernel) {
+  const auto found = parameters.find("offset");
+  const double value = found == parameters.end() ? 0 : found->second;
+  MERCER_REQUIRE(value >= 0 && std::isfinite(value), kernel, ": offset = ", value, ", expected a finite number >= 0");
+  return value;
+}
+
 }  // namespace mercer

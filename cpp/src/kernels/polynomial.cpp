@@ -4,24 +4,28 @@
 namespace mercer {
 namespace {
 
-/// k(u) = u^zeta, u = x . y, for an integer zeta by repeated squaring.
+/// k(u) = (u + c)^zeta, u = x . y, for an integer zeta by repeated squaring.
 class PolynomialInteger final : public KernelBase<PolynomialInteger> {
  public:
-  explicit PolynomialInteger(int zeta) : zeta_(zeta) {}
+  PolynomialInteger(int zeta, double offset) : zeta_(zeta), offset_(offset) {}
 
   KernelArgument argument() const override { return KernelArgument::dot; }
   bool differentiable() const override { return true; }
 
   template <class T>
   void apply(T* u, index_t n) const {
+    if (offset_ != 0) {
+      for (index_t i = 0; i < n; ++i) u[i] += static_cast<T>(offset_);
+    }
     if (zeta_ > 1) integer_power_in_place(u, n, zeta_);
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
     for (index_t i = 0; i < n; ++i) {
-      const double low = zeta_ >= 2 ? integer_power(u[i], zeta_ - 2) : 0;  // u^(zeta - 2)
-      const double mid = zeta_ >= 2 ? low * u[i] : 1;                      // u^(zeta - 1)
-      if (k) k[i] = mid * u[i];
+      const double x = u[i] + offset_;
+      const double low = zeta_ >= 2 ? integer_power(x, zeta_ - 2) : 0;  // x^(zeta - 2)
+      const double mid = zeta_ >= 2 ? low * x : 1;                      // x^(zeta - 1)
+      if (k) k[i] = mid * x;
       if (dk) dk[i] = zeta_ * mid;
       if (d2k) d2k[i] = zeta_ * (zeta_ - 1) * low;
     }
@@ -29,25 +33,26 @@ class PolynomialInteger final : public KernelBase<PolynomialInteger> {
 
  private:
   int zeta_;
+  double offset_;
 };
 
-/// k(u) = u^zeta for any other zeta > 0, on u >= 0 only. Dot products of rows that are non-negative by construction
+/// k(u) = (u + c)^zeta for any other zeta > 0, on u + c >= 0 only. Dot products of rows that are non-negative by construction
 /// (power spectra) may come out as -1e-17; these count as 0.
 class PolynomialReal final : public KernelBase<PolynomialReal> {
  public:
-  explicit PolynomialReal(double zeta) : zeta_(zeta) {}
+  PolynomialReal(double zeta, double offset) : zeta_(zeta), offset_(offset) {}
 
   KernelArgument argument() const override { return KernelArgument::dot; }
   bool differentiable() const override { return zeta_ > 1; }
 
   template <class T>
   void apply(T* u, index_t n) const {
-    for (index_t i = 0; i < n; ++i) u[i] = static_cast<T>(std::pow(checked(u[i], rounding<T>), zeta_));
+    for (index_t i = 0; i < n; ++i) u[i] = static_cast<T>(std::pow(checked(u[i] + offset_, rounding<T>), zeta_));
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
     for (index_t i = 0; i < n; ++i) {
-      const double x = checked(u[i], rounding<double>);
+      const double x = checked(u[i] + offset_, rounding<double>);
       if (k) k[i] = std::pow(x, zeta_);
       if (dk) dk[i] = zeta_ * std::pow(x, zeta_ - 1);
       if (d2k) d2k[i] = zeta_ * (zeta_ - 1) * std::pow(x, zeta_ - 2);
@@ -64,15 +69,18 @@ class PolynomialReal final : public KernelBase<PolynomialReal> {
     return u < 0 ? 0 : u;
   }
 
-  double zeta_;
+  double zeta_, offset_;
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_polynomial(const KernelParameters& parameters) {
   const double zeta = positive_parameter(parameters, "polynomial", "zeta");
-  if (zeta <= 1024 && zeta == std::floor(zeta)) return std::make_unique<PolynomialInteger>(static_cast<int>(zeta));
-  return std::make_unique<PolynomialReal>(zeta);
+  const double offset = offset_parameter(parameters, "polynomial");
+  if (zeta <= 1024 && zeta == std::floor(zeta)) {
+    return std::make_unique<PolynomialInteger>(static_cast<int>(zeta), offset);
+  }
+  return std::make_unique<PolynomialReal>(zeta, offset);
 }
 
 }  // namespace mercer

@@ -13,11 +13,11 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-// The table: a name and the names of the parameters. src/kernels/<name>.cpp defines make_<name>.
+// The table: a name and the names of the parameters, of which "offset" may be missing. src/kernels/<name>.cpp defines make_<name>.
 #define MERCER_KERNELS(KERNEL)      \
   KERNEL(linear)                    \
-  KERNEL(polynomial, "zeta")        \
-  KERNEL(gaussian, "length_scale")  \
+  KERNEL(polynomial, "zeta", "offset") \
+  KERNEL(gaussian, "length_scale", "offset") \
   KERNEL(laplacian, "length_scale") \
   KERNEL(matern, "nu", "length_scale") \
   KERNEL(rational_quadratic, "alpha", "length_scale")
@@ -39,7 +39,7 @@ std::unique_ptr<Kernel> make_kernel(const std::string& name, const KernelParamet
       continue;
     }
     for (const auto& wanted : entry.parameters) {
-      MERCER_REQUIRE(parameters.count(wanted), name, ": parameter ", wanted, " is missing; expected ",
+      MERCER_REQUIRE(parameters.count(wanted) || wanted == "offset", name, ": parameter ", wanted, " is missing; expected ",
                      joined(entry.parameters));
     }
     for (const auto& given : parameters) {

@@ -106,14 +106,20 @@ class GAP(RadialBasis):
     ----------
     basis_error_exponent : float, default 10.0
         The nodes reach to r_cut + sigma sqrt(2 basis_error_exponent ln 10).
+    angular_power : float, default 0.0
+        Integrals of angular momentum l are multiplied by (2 l + 1)^angular_power; 0.25 takes the factor
+        (2 l + 1)^(-1/2) out of power spectra, as in potentials before 2015.
     """
 
     basis_error_exponent: float = 10.0
+    angular_power: float = 0.0
     name: ClassVar[str] = "gap"
 
     def __post_init__(self):
         value = check_positive(self.basis_error_exponent, "basis_error_exponent")
         object.__setattr__(self, "basis_error_exponent", value)
+        power = check_positive(self.angular_power, "angular_power", allow_zero=True)
+        object.__setattr__(self, "angular_power", power)
 
 
 @dataclasses.dataclass(frozen=True)

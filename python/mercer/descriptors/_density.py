@@ -23,8 +23,10 @@ class DensityDescriptor(Descriptor):
     cutoff_width: float = 0.5
     radial_scaling: Mapping | None = None
     central_weight: float = 1.0
+    central_in_all_species: bool = False
     channels: tuple | None = None
     normalize: bool = True
+    ignore_unknown: bool = False
 
     def __post_init__(self):
         """Turn every argument into its one plain form, and check all of them now."""
@@ -48,7 +50,8 @@ class DensityDescriptor(Descriptor):
             raise ConfigError(f"central_weight={self.central_weight!r}: expected a finite number.")
         put("central_weight", float(self.central_weight))
         put("channels", _channels(self.channels, len(self.species)))
-        put("normalize", bool(self.normalize))
+        for flag in ("central_in_all_species", "normalize", "ignore_unknown"):
+            put(flag, bool(getattr(self, flag)))
         try:
             core.RadialScaling(**self._scaling())
         except ValueError as error:
@@ -70,8 +73,9 @@ class DensityDescriptor(Descriptor):
             width=self.cutoff_width,
             scaling=core.RadialScaling(**self._scaling()),
             central_weight=self.central_weight,
+            central_in_all_species=self.central_in_all_species,
             channels=[] if self.channels is None else [weight for row in self.channels for weight in row],
-            ignore_unknown=False,
+            ignore_unknown=self.ignore_unknown,
         )
 
     @property

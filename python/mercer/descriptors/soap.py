@@ -50,11 +50,16 @@ class SOAP(DensityDescriptor):
         ``{"rate": c, "scale": r0, "exponent": m}``: neighbours count c / (c + (r / r0)^m) (Willatt et al., eq. 21).
     central_weight : float, default 1.0
         Weight of the Gaussian on the atom itself.
+    central_in_all_species : bool, default False
+        That Gaussian counts for every species, not only for the one of the atom.
     channels : array_like of shape (n_species, n_channels), optional
         Combines species into fewer density channels before products are taken (Willatt et al., eq. 14-17); by default
         a channel for each species.
     normalize : bool, default True
         Rows of unit length; zero rows stay zero.
+    ignore_unknown : bool, default False
+        Neighbours of other elements than `species` are left out, instead of being an error. Atoms of such an element
+        have rows all the same.
 
     Raises
     ------

@@ -68,8 +68,8 @@ def check_free(out, *operands):
 class Kernel:
     """Base of all kernels: k(x, y) of unit amplitude, whose input is never normalised.
 
-    A subclass is a frozen dataclass whose fields are positive numbers with the names of the C++ parameters, and which
-    gives `name`; it enters :data:`mercer.kernels.KERNELS` by itself.
+    A subclass is a frozen dataclass whose fields are positive numbers (an `offset` may be 0) with the names of the C++
+    parameters, and which gives `name`; it enters :data:`mercer.kernels.KERNELS` by itself.
     """
 
     name: ClassVar[str]
@@ -80,7 +80,7 @@ class Kernel:
 
     def __post_init__(self):
         for key, value in self.hyperparameters.items():
-            number = check_positive(value, f"{type(self).__name__}({key})")
+            number = check_positive(value, f"{type(self).__name__}({key})", allow_zero=key == "offset")
             object.__setattr__(self, key, int(number) if isinstance(value, int | np.integer) else number)
 
     def __call__(self, X, Y=None, *, out=None, dtype=None, n_threads=None, x_groups=None, y_groups=None):

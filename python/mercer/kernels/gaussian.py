@@ -8,7 +8,7 @@ from mercer.kernels._base import Kernel
 
 @dataclass(frozen=True)
 class Gaussian(Kernel):
-    """k(x, y) = exp(-|x - y|^2 / (2 l^2)), also known as radial basis function or squared exponential kernel.
+    """k(x, y) = exp(-|x - y|^2 / (2 l^2)) + offset, also known as radial basis function or squared exponential kernel.
 
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), eq. 4.9.
 
@@ -16,6 +16,8 @@ class Gaussian(Kernel):
     ----------
     length_scale : float, default 1.0
         l, in the units of the features.
+    offset : float, default 0.0
+        Not negative: the prior variance of a constant.
 
     Examples
     --------
@@ -26,3 +28,4 @@ class Gaussian(Kernel):
 
     name: ClassVar[str] = "gaussian"
     length_scale: float = 1.0
+    offset: float = 0.0

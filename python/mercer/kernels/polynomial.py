@@ -8,7 +8,7 @@ from mercer.kernels._base import Kernel
 
 @dataclass(frozen=True)
 class Polynomial(Kernel):
-    """k(x, y) = (x . y)^zeta
+    """k(x, y) = (x . y + offset)^zeta
 
     Source: Bartók, Kondor and Csányi, Phys. Rev. B 87, 184115 (2013), eq. 36, on normalised rows.
 
@@ -18,6 +18,8 @@ class Polynomial(Kernel):
         Positive. Integers are computed by repeated squaring. With any other zeta, dot products must not be negative
         (those of SOAP power spectra are not): the call raises DataError then, except that values within rounding of
         zero (-1e-10; -1e-4 in single precision) count as 0.
+    offset : float, default 0.0
+        Not negative.
 
     Examples
     --------
@@ -28,3 +30,4 @@ class Polynomial(Kernel):
 
     name: ClassVar[str] = "polynomial"
     zeta: float = 4
+    offset: float = 0.0

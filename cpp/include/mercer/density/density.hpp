@@ -25,6 +25,7 @@ struct DensityParameters {
   std::string cutoff = "shifted_cosine";
   RadialScaling scaling;
   double central_weight = 1.0;                  ///< u0, weight of the Gaussian on the centre
+  bool central_in_all_species = false;          ///< the centre counts as an atom of every species
   /// Species -> channel matrix, row-major (species, n_channels); empty: one channel a species.
   std::vector<double> channels;
   /// Neighbours of other species are left out, instead of being an error.
@@ -32,7 +33,7 @@ struct DensityParameters {
 };
 
 /// c[channel, lm, n] = sum_s W[s, channel] (sum_{j of species s} f_c(r_ij) u(r_ij) I_nl(r_ij) Y_lm(r_ij / |r_ij|)
-///                     + [s = species of i] u0 I_n0(0) Y_00)
+///                     + [s = species of i, or central_in_all_species] u0 I_n0(0) Y_00)
 /// Bartok, Kondor & Csanyi, PRB 87 (2013) 184115, eq. 25; Willatt, Musil & Ceriotti, PCCP 20 (2018) 29661, eq. 14.
 class Density {
  public:
@@ -120,6 +121,10 @@ class Density {
   index_t radial_stride() const { return (table_.size() + 7) / 8 * 8; }
   void gather(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const;
   void accumulate(Workspace& ws) const;
+  /// Whether the Gaussian on a centre counts for species s.
+  bool has_centre(int species_of_centre, int s) const {
+    return parameters_.central_weight != 0 && (s == species_of_centre || parameters_.central_in_all_species);
+  }
 
   DensityParameters parameters_;
   int n_channels_;

@@ -1,7 +1,8 @@
 // Equispaced Gaussians as in QUIP's GAP (Bartok & Csanyi, Int. J. Quantum Chem. 115 (2015) 1051): phi_n(r) =
 // exp(-(r - r_n)^2 / 2 sigma^2) at r_n = n r_b / n_max, r_b = r_cut + sigma sqrt(2 e ln 10), Cholesky-orthonormalised.
 // The density is interpolated at the nodes, not projected: coefficients g^T C^-1 L with C_nn' = phi_n'(r_n), S = L L^T
-// the overlap with weight r^2. The factor 4 pi is left out, as there.
+// the overlap with weight r^2. The factor 4 pi is left out, as there. Coefficients of angular momentum l are multiplied
+// by (2 l + 1)^angular_power: with 1/4 power spectra lose their factor (2 l + 1)^-1/2, as in potentials before 2015.
 #include <cmath>
 
 #include "mercer/core/error.hpp"
@@ -12,6 +13,7 @@ namespace mercer::radial {
 
 RadialBasis gap(const RadialBasisParameters& p) {
   const int n_max = p.n_max;
+  const long double angular_power = extra_or(p, "angular_power", 0.0);
   const double exponent = extra_or(p, "basis_error_exponent", 10.0);
   MERCER_REQUIRE(exponent > 0, "radial basis 'gap': expected basis_error_exponent > 0, got ", exponent);
   const long double sigma = p.sigma, a = 1 / (2 * sigma * sigma), pi = std::acos(-1.0L);
@@ -51,7 +53,12 @@ RadialBasis gap(const RadialBasisParameters& p) {
       for (int j = 0; j <= k; ++j) transform[i * n_max + j] += inverse[i * n_max + k] * l[k * n_max + j];
     }
   }
-  return RadialBasis(p, std::move(nodes), std::move(transform));
+  if (angular_power == 0) return RadialBasis(p, std::move(nodes), std::move(transform));
+  LongMatrix scaled;
+  for (int l = 0; l <= p.l_max; ++l) {
+    for (const long double value : transform) scaled.push_back(value * std::pow(2.0L * l + 1, angular_power));
+  }
+  return RadialBasis(p, std::move(nodes), std::move(scaled));
 }
 
 }  // namespace mercer::radial

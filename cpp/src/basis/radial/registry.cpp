@@ -9,7 +9,7 @@ namespace mercer {
 const std::vector<RadialBasisEntry>& radial_basis_table() {
   static const std::vector<RadialBasisEntry> table = {
       {"gto", {}, radial::gto},
-      {"gap", {"basis_error_exponent"}, radial::gap},
+      {"gap", {"basis_error_exponent", "angular_power"}, radial::gap},
       {"laplacian", {"radius"}, radial::laplacian},
   };
   return table;
