@@ -6,6 +6,7 @@ import platform
 
 from mercer import _core
 from mercer._core import core
+from mercer._validation import check_count
 
 
 def set_num_threads(n):
@@ -18,15 +19,15 @@ def set_num_threads(n):
 
     Raises
     ------
-    ValueError
-        If `n` is negative.
+    ConfigError
+        If `n` is negative or not an integer.
 
     Examples
     --------
     >>> import mercer
     >>> mercer.set_num_threads(0)
     """
-    core.set_num_threads(int(n))
+    core.set_num_threads(check_count(n, "number of threads", minimum=0))
 
 
 def num_threads():
@@ -56,7 +57,7 @@ def threads(n):
         yield
         return
     before = core.fixed_num_threads()
-    core.set_num_threads(int(n))
+    set_num_threads(n)
     try:
         yield
     finally:

@@ -605,7 +605,7 @@ def _merge_stress(frames, stress, virial):
 def _origin(frames):
     """What to call the whole set of frames in a message."""
     files = list(dict.fromkeys(source.split(", frame")[0] for source in frames.sources))
-    return ", ".join(files) if len(files) < 4 and not files[:1] == ["frame 0"] else f"{len(frames)} frames"
+    return ", ".join(files) if 0 < len(files) < 4 and not files[:1] == ["frame 0"] else f"{len(frames)} frames"
 
 
 def _available(frames):

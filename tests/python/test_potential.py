@@ -585,6 +585,9 @@ def test_wrong_parameters(change, error, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
+        ({"descriptor": "soap"}, "descriptor='soap'; expected a descriptor"),
+        ({"kernel": "polynomal"}, "Did you mean 'polynomial'"),
+        ({"kernel": None}, "kernel=None"),
         ({"delta": 0}, "delta"),
         ({"delta": np.nan}, "delta"),
         ({"n_sparse": 0}, "n_sparse"),

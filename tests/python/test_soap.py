@@ -424,6 +424,7 @@ def test_quippy(case):
     ("change", "message"),
     [
         ({"species": []}, "species is empty"),
+        ({"species": None}, "species=None"),
         ({"species": ["Xx"]}, "'Xx' is no element"),
         ({"r_cut": -1.0}, "r_cut=-1.0"),
         ({"r_cut": np.nan}, "r_cut=nan"),

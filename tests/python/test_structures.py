@@ -266,8 +266,10 @@ def test_no_calculator_is_run():
     atoms = bulk("Cu", cubic=True)
     atoms.rattle(0.1, seed=0)
     atoms.calc = EMT()
-    with pytest.raises(DataError, match="no labels found"):
+    with pytest.raises(DataError, match="1 frames: no labels found"):
         read_labels(atoms)
+    with pytest.raises(DataError, match="^0 frames: no labels found"):
+        read_labels([])
     energy = atoms.get_potential_energy()
     assert read_labels(atoms).energy[0] == energy
     atoms.positions[0] += 0.1  # results are of other positions

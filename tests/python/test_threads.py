@@ -37,9 +37,13 @@ def test_set_num_threads(n):
     assert loop_with_threads(n) == (n, n)
 
 
-def test_negative_numbers_are_refused():
-    with pytest.raises(ValueError, match="n = -1, expected a positive number, or 0 for the default"):
-        mercer.set_num_threads(-1)
+@pytest.mark.parametrize("n", [-1, 1.5, "2", True])
+def test_wrong_numbers_are_refused(n):
+    before = core.num_threads()
+    for use in (mercer.set_num_threads, lambda n: mercer.threads(n).__enter__()):
+        with pytest.raises(mercer.errors.ConfigError, match=f"number of threads={n!r}: expected an integer >= 0"):
+            use(n)
+    assert core.num_threads() == before
 
 
 def test_with_threads_restores_what_was():

@@ -1,6 +1,6 @@
 """The parameters that descriptors of the neighbour density share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -94,6 +94,8 @@ class DensityDescriptor(Descriptor):
 
 def _species(species):
     species = [species] if isinstance(species, str | int | np.integer) else species
+    if not isinstance(species, Iterable):
+        raise ConfigError(f"species={species!r}: expected symbols or atomic numbers, such as species=['H', 'C'].")
     numbers = sorted({number for element in species for number in species_numbers([element])})
     if not numbers:
         raise ConfigError("species is empty; give the elements that occur, such as species=['H', 'C'].")

@@ -23,8 +23,9 @@ class Term:
     ----------
     descriptor : descriptor
         One row of features per atom, such as `mercer.SOAP`.
-    kernel : kernel
-        Of two such rows, such as ``mercer.kernels.Polynomial(zeta=4)``; of unit amplitude.
+    kernel : kernel, str or dict
+        Of two such rows, such as ``mercer.kernels.Polynomial(zeta=4)``; of unit amplitude. A name or dict is what
+        `mercer.kernels.get_kernel` takes.
     delta : float
         Prior standard deviation of a local energy, eV; the covariance is delta^2 k(x, x').
     n_sparse : int or mapping
@@ -57,6 +58,9 @@ class Term:
     match_species: bool = True
 
     def __post_init__(self):
+        if isinstance(self.descriptor, type) or not hasattr(self.descriptor, "transform"):
+            raise ConfigError(f"Term: descriptor={self.descriptor!r}; expected a descriptor such as mercer.SOAP(...)")
+        object.__setattr__(self, "kernel", get_kernel(self.kernel))
         check_positive(self.delta, "delta")
         check_choice(self.selection, SELECTIONS, "selection")
         if isinstance(self.n_sparse, Mapping):
