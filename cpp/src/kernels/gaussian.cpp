@@ -21,12 +21,14 @@ class Gaussian final : public KernelBase<Gaussian> {
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
-    for (index_t i = 0; i < n; ++i) {
-      const double value = std::exp(rate_ * u[i]);
-      if (k) k[i] = value + offset_;
-      if (dk) dk[i] = rate_ * value;
-      if (d2k) d2k[i] = rate_ * rate_ * value;
-    }
+    for_blocks(n, [&](index_t begin, index_t count) {
+      double values[block_size];
+      for (index_t i = 0; i < count; ++i) values[i] = rate_ * u[begin + i];
+      exp_in_place(values, count);
+      write(k, begin, count, [&](index_t i) { return values[i] + offset_; });
+      write(dk, begin, count, [&](index_t i) { return rate_ * values[i]; });
+      write(d2k, begin, count, [&](index_t i) { return rate_ * rate_ * values[i]; });
+    });
   }
 
  private:

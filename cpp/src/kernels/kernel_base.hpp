@@ -1,6 +1,7 @@
 /// What the files of single kernels share.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -22,6 +23,19 @@ class KernelBase : public Kernel {
 template <class T>
 void exp_in_place(T* values, index_t n) {
   for (index_t i = 0; i < n; ++i) values[i] = vector_exp(values[i]);
+}
+
+/// For Kernel::derivatives: calls body(begin, count) for blocks whose intermediate values fit an array on the stack.
+constexpr index_t block_size = 256;
+template <class Body>
+void for_blocks(index_t n, const Body& body) {
+  for (index_t begin = 0; begin < n; begin += block_size) body(begin, std::min(block_size, n - begin));
+}
+
+/// out[i] = value(i), i < count, unless out is null: loops of their own, which vectorise.
+template <class Value>
+void write(double* out, index_t begin, index_t count, const Value& value) {
+  for (index_t i = 0; out && i < count; ++i) out[begin + i] = value(i);
 }
 
 /// The parameter `name` (make_kernel has checked that it is there), which must be positive and finite.

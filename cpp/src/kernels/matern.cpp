@@ -18,40 +18,44 @@ class Matern final : public KernelBase<Matern<twice_nu>> {
 
   template <class T>
   void apply(T* u, index_t n) const {
-    constexpr index_t width = 256;
     const T scale = static_cast<T>(scale_);
-    T decay[width];
-    for (index_t begin = 0; begin < n; begin += width) {
-      const index_t count = std::min(width, n - begin);
-      T* t = u + begin;
+    for_blocks(n, [&](index_t begin, index_t count) {
+      T decay[block_size], *t = u + begin;
       for (index_t i = 0; i < count; ++i) {
         t[i] = std::sqrt(scale * t[i]);
         decay[i] = -t[i];
       }
       exp_in_place(decay, count);
       for (index_t i = 0; i < count; ++i) t[i] = decay[i] * factor(t[i]);
-    }
+    });
   }
 
   // With dt/du = scale / (2 t): nu = 3/2 has k' = -scale/2 exp(-t), k'' = scale^2 exp(-t) / (4 t);
   // nu = 5/2 has k' = -scale/6 (1 + t) exp(-t), k'' = scale^2/12 exp(-t).
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
     constexpr double infinity = std::numeric_limits<double>::infinity();
-    for (index_t i = 0; i < n; ++i) {
-      const double t = std::sqrt(scale_ * u[i]);
-      const double decay = std::exp(-t);
-      if (k) k[i] = decay * factor(t);
-      if constexpr (twice_nu == 1) {
-        if (dk) dk[i] = t == 0 ? -infinity : -0.5 * scale_ * decay / t;
-        if (d2k) d2k[i] = t == 0 ? infinity : 0.25 * scale_ * scale_ * decay * (1 + t) / (t * t * t);
-      } else if constexpr (twice_nu == 3) {
-        if (dk) dk[i] = -0.5 * scale_ * decay;
-        if (d2k) d2k[i] = t == 0 ? infinity : 0.25 * scale_ * scale_ * decay / t;
-      } else {
-        if (dk) dk[i] = -scale_ / 6 * (1 + t) * decay;
-        if (d2k) d2k[i] = scale_ * scale_ / 12 * decay;
+    for_blocks(n, [&](index_t begin, index_t count) {
+      double t[block_size], decay[block_size];
+      for (index_t i = 0; i < count; ++i) {
+        t[i] = std::sqrt(scale_ * u[begin + i]);
+        decay[i] = -t[i];
       }
-    }
+      exp_in_place(decay, count);
+      write(k, begin, count, [&](index_t i) { return decay[i] * factor(t[i]); });
+      if constexpr (twice_nu == 1) {
+        write(dk, begin, count, [&](index_t i) { return t[i] == 0 ? -infinity : -0.5 * scale_ * decay[i] / t[i]; });
+        write(d2k, begin, count, [&](index_t i) {
+          return t[i] == 0 ? infinity : 0.25 * scale_ * scale_ * decay[i] * (1 + t[i]) / (t[i] * t[i] * t[i]);
+        });
+      } else if constexpr (twice_nu == 3) {
+        write(dk, begin, count, [&](index_t i) { return -0.5 * scale_ * decay[i]; });
+        write(d2k, begin, count,
+              [&](index_t i) { return t[i] == 0 ? infinity : 0.25 * scale_ * scale_ * decay[i] / t[i]; });
+      } else {
+        write(dk, begin, count, [&](index_t i) { return -scale_ / 6 * (1 + t[i]) * decay[i]; });
+        write(d2k, begin, count, [&](index_t i) { return scale_ * scale_ / 12 * decay[i]; });
+      }
+    });
   }
 
  private:

@@ -21,14 +21,16 @@ class PolynomialInteger final : public KernelBase<PolynomialInteger> {
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
-    for (index_t i = 0; i < n; ++i) {
-      const double x = u[i] + offset_;
-      const double low = zeta_ >= 2 ? integer_power(x, zeta_ - 2) : 0;  // x^(zeta - 2)
-      const double mid = zeta_ >= 2 ? low * x : 1;                      // x^(zeta - 1)
-      if (k) k[i] = mid * x;
-      if (dk) dk[i] = zeta_ * mid;
-      if (d2k) d2k[i] = zeta_ * (zeta_ - 1) * low;
-    }
+    for_blocks(n, [&](index_t begin, index_t count) {
+      // x, x^(zeta - 2) (whatever where zeta = 1) and x^(zeta - 1)
+      double x[block_size], low[block_size], mid[block_size];
+      for (index_t i = 0; i < count; ++i) low[i] = x[i] = u[begin + i] + offset_;
+      integer_power_in_place(low, count, std::max(zeta_ - 2, 0));
+      for (index_t i = 0; i < count; ++i) mid[i] = zeta_ > 1 ? low[i] * x[i] : 1;
+      write(k, begin, count, [&](index_t i) { return mid[i] * x[i]; });
+      write(dk, begin, count, [&](index_t i) { return zeta_ * mid[i]; });
+      write(d2k, begin, count, [&](index_t i) { return zeta_ * (zeta_ - 1) * low[i]; });
+    });
   }
 
  private:

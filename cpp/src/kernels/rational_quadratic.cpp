@@ -28,13 +28,15 @@ class RationalQuadratic final : public KernelBase<RationalQuadratic> {
   }
 
   void derivatives(const double* u, index_t n, double* k, double* dk, double* d2k) const override {
-    for (index_t i = 0; i < n; ++i) {
-      const double value = std::exp(-alpha_ * std::log1p(scale_ * u[i]));
-      const double inverse = scale_ / (1 + scale_ * u[i]);
-      if (k) k[i] = value;
-      if (dk) dk[i] = -alpha_ * value * inverse;
-      if (d2k) d2k[i] = alpha_ * (alpha_ + 1) * value * inverse * inverse;
-    }
+    for_blocks(n, [&](index_t begin, index_t count) {
+      double value[block_size], inverse[block_size];
+      std::copy_n(u + begin, count, value);
+      apply(value, count);
+      for (index_t i = 0; i < count; ++i) inverse[i] = scale_ / (1 + scale_ * u[begin + i]);
+      write(k, begin, count, [&](index_t i) { return value[i]; });
+      write(dk, begin, count, [&](index_t i) { return -alpha_ * value[i] * inverse[i]; });
+      write(d2k, begin, count, [&](index_t i) { return alpha_ * (alpha_ + 1) * value[i] * inverse[i] * inverse[i]; });
+    });
   }
 
  private:
