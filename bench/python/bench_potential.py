@@ -4,15 +4,15 @@
 
 FOLDER holds c216.extxyz; without it, rattled diamond of 216 atoms is made up. Weights are random: the time does not
 depend on them. The minimum of the repeats counts. "gemm" is the rate of the core's product of X (4000 x D) and the
-sparse points, 2 N M D flops, measured in the same run: what the machine gives now. quippy, where it can be imported, runs
-the energy, forces and stress of a GAP of the same size, fitted by gap_fit to a few frames.
+sparse points, 2 N M D flops, measured in the same run: what the machine gives now. quippy, if asked for, runs energy,
+forces and stress of a GAP of the same size, fitted by its gap_fit to a few frames.
 """
 
 import argparse
-import shutil
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -57,31 +57,36 @@ def run_mercer(atoms, n_max, l_max, m, repeat):
     out = np.empty((len(X), m))
     seconds = best(lambda: Linear()(X, points, out=out), repeat)
     yield "gemm", 2e-9 * out.size * X.shape[1] / seconds, "GF/s"
-    energies = lambda: evaluate_term(soap, kernel, environments, points, groups, weights, gradients=False)
-    yield "energies", best(energies, repeat) / n * 1e6, "us/atom"
-    forces = lambda: evaluate_term(soap, kernel, environments, points, groups, weights)
-    yield "energies, forces, stress", best(forces, repeat) / n * 1e6, "us/atom"
-    with_list = lambda: evaluate_term(soap, kernel, atoms, points, groups, weights)
-    yield "the same with neighbour list", best(with_list, repeat) / n * 1e6, "us/atom"
+
+    def evaluated(frames, **options):
+        call = partial(evaluate_term, soap, kernel, frames, points, groups, weights, **options)
+        return best(call, repeat) / n * 1e6
+
+    yield "energies", evaluated(environments, gradients=False), "us/atom"
+    yield "energies, forces, stress", evaluated(environments), "us/atom"
+    yield "the same with neighbour list", evaluated(atoms), "us/atom"
     if m > 1000:
         return
+
     frames = [carbon(2, seed) for seed in range(4)]
+    n = sum(map(len, frames))
     environments = soap.environments(frames)
-    n = 64 * len(frames)
-    rows = label_rows(soap, kernel, environments, points, groups, forces=True, virial=True)
-    both = {"energy": rows["energy"], "forces": rows["forces"]}
-    forces = lambda: label_rows(soap, kernel, environments, points, groups, forces=True, out=both)
-    seconds = best(forces, max(1, repeat // 2))
     flops = 2.0 * 3 * environments.pairs.n_pairs * soap.n_features * m
-    yield "rows for energies, forces", seconds / n * 1e6, f"us/atom ({flops / seconds * 1e-9:.0f} GF/s of Jacobian x M)"
-    virials = lambda: label_rows(soap, kernel, environments, points, groups, forces=True, virial=True, out=rows)
-    yield "rows for energies, forces, virials", best(virials, max(1, repeat // 2)) / n * 1e6, "us/atom"
+
+    def rows(**kinds):
+        call = partial(label_rows, soap, kernel, environments, points, groups, **kinds)
+        return best(partial(call, out=call()), max(1, repeat // 2))
+
+    seconds = rows(forces=True)
+    rate = f"us/atom ({flops / seconds * 1e-9:.0f} GF/s of Jacobian times points)"
+    yield "rows for energies, forces", seconds / n * 1e6, rate
+    yield "rows for energies, forces, virials", rows(forces=True, virial=True) / n * 1e6, "us/atom"
 
 
 def run_quippy(atoms, n_max, l_max, m, repeat):
+    import quippy
     from quippy.potential import Potential
 
-    gap_fit = shutil.which("gap_fit") or shutil.which("gap_fit", path=Path(__file__).parent)
     frames = [carbon(2, seed) for seed in range(1 + m // 64)]
     rng = np.random.default_rng(0)
     for frame in frames:
@@ -90,7 +95,7 @@ def run_quippy(atoms, n_max, l_max, m, repeat):
     with tempfile.TemporaryDirectory() as folder:
         ase.io.write(f"{folder}/train.xyz", frames, format="extxyz")
         command = [
-            *([gap_fit] if gap_fit else ["python", "-m", "quippy.gap_fit_wrapper"]),
+            str(Path(quippy.__file__).with_name("gap_fit")),
             f"at_file={folder}/train.xyz",
             f"gap={{soap l_max={l_max} n_max={n_max} cutoff={R_CUT} cutoff_transition_width={WIDTH} atom_sigma={SIGMA} "
             f"zeta={ZETA} delta=1.0 covariance_type=dot_product n_sparse={m} sparse_method=uniform_random}}",

@@ -1,13 +1,17 @@
-"""Energy rows against sums of the whole kernel matrix."""
+"""Energy rows against sums of the whole kernel matrix; fitted terms and rows for forces and virials against that,
+differences and each other, for every descriptor and kernel."""
 
 from itertools import pairwise
 
 import mercer
 import numpy as np
 import pytest
+from ase import Atoms
+from descriptor_conformance import EXAMPLES, assert_close, difference, random_atoms
+from mercer.descriptors import SOAP, Environments
 from mercer.errors import ConfigError, DataError
-from mercer.kernels import KERNELS, Polynomial
-from mercer.rows import energy_rows, self_kernel_sums
+from mercer.kernels import KERNELS, Gaussian, Laplacian, Linear, Matern, Polynomial
+from mercer.rows import energy_rows, evaluate_term, label_rows, self_kernel_sums
 
 ALL = pytest.mark.parametrize("kernel", [cls() for cls in KERNELS.values()], ids=repr)
 
@@ -94,3 +98,197 @@ def test_other_errors():
         energy_rows(Polynomial(), X, [0, 4], X, out=np.empty((4, 4)))
     with pytest.raises(ConfigError, match="x_groups is missing"):
         energy_rows(Polynomial(), X, [0, 4], X, y_groups=[1] * 4)
+
+
+# ------------------------------------------------------------------------ fitted terms, and rows for forces and virials
+
+SMOOTH = [
+    kernel for kernel in [*(cls() for cls in KERNELS.values()), Linear(), Matern(nu=1.5)] if kernel.differentiable
+]
+DESCRIPTORS = pytest.mark.parametrize("name", EXAMPLES)
+SYMBOLS = ("H", "C", "O")
+
+
+def frames():
+    """Frames of several sizes in small triclinic cells and in none; one without atoms, one without pairs."""
+    return [
+        random_atoms(0, 5, SYMBOLS),
+        Atoms(pbc=False),
+        random_atoms(1, 4, SYMBOLS, pbc=(True, False, True)),
+        Atoms("C", pbc=False),
+        random_atoms(2, 8, SYMBOLS[:2], pbc=False),
+        random_atoms(3, 1, SYMBOLS, length=3.0),
+    ]
+
+
+class Case:
+    """A descriptor with sparse points near its rows, and weights."""
+
+    def __init__(self, name, n_points=12):
+        rng = np.random.default_rng(5)
+        self.descriptor = EXAMPLES[name](SYMBOLS, 3.2)
+        X, groups = self.descriptor.transform(frames()), self.descriptor.rows(frames()).groups
+        chosen = rng.permutation(len(X))[:n_points]
+        self.points = X[chosen] * (1 + 0.1 * rng.normal(size=(len(chosen), X.shape[1])))
+        self.groups = groups[chosen]  # in disorder
+        self.weights = rng.normal(size=len(chosen))
+
+    def features_of_kernel(self, X):
+        return (X[:, :-1], X[:, -1]) if self.descriptor.has_factor else (X, np.ones(len(X)))
+
+    def atom_rows(self, kernel, atoms, match):
+        """What each sparse point gives to the energies of atoms, by the definition."""
+        x, x_factors = self.features_of_kernel(self.descriptor.transform(atoms))
+        y, y_factors = self.features_of_kernel(self.points)
+        groups = {"x_groups": self.descriptor.rows(atoms).groups, "y_groups": self.groups} if match else {}
+        K = kernel(x, y, **groups) * x_factors[:, None] * y_factors
+        return np.stack([self.descriptor.share(atoms, column) for column in K.T], axis=1)
+
+    def evaluate(self, kernel, atoms, **options):
+        return evaluate_term(self.descriptor, kernel, atoms, self.points, self.groups, self.weights, **options)
+
+    def rows(self, kernel, atoms, **options):
+        return label_rows(self.descriptor, kernel, atoms, self.points, self.groups, **options)
+
+
+def frame_sums(values, atoms):
+    ends = np.cumsum([0, *map(len, atoms)])
+    return np.array([values[a:b].sum(axis=0) for a, b in pairwise(ends)])
+
+
+def moved(atoms, i, a, step):
+    atoms = atoms.copy()
+    atoms.positions[i, a] += step
+    return atoms
+
+
+def strained(atoms, a, b, step):
+    deformation = np.eye(3)
+    deformation[a, b] += step
+    result = atoms.copy()
+    result.set_cell(atoms.cell.array @ deformation.T)
+    result.positions = atoms.positions @ deformation.T
+    return result
+
+
+@DESCRIPTORS
+@pytest.mark.parametrize("match", [True, False], ids=["match", "all"])
+def test_energies_of_a_term(name, match):
+    case = Case(name)
+    for kernel in [Polynomial(zeta=4), Gaussian(), Laplacian(), Matern(nu=0.5)]:
+        expected = case.atom_rows(kernel, frames(), match)
+        energies, *gradients = case.evaluate(kernel, frames(), match_groups=match, gradients=False)
+        assert_close(energies, expected @ case.weights, 1e-12)
+        assert gradients == [None, None]
+        if kernel.differentiable:
+            assert_close(case.evaluate(kernel, frames(), match_groups=match)[0], energies, 1e-13)
+        rows = case.rows(kernel, frames(), match_groups=match)
+        assert list(rows) == ["energy"]
+        assert_close(rows["energy"], frame_sums(expected, frames()), 1e-12)
+
+
+@DESCRIPTORS
+@pytest.mark.parametrize("kernel", SMOOTH, ids=repr)
+def test_gradients_of_a_term(name, kernel):
+    case = Case(name)
+    _, positions, strain = case.evaluate(kernel, frames())
+    assert strain.shape == (len(frames()), 3, 3)
+
+    def slope(deform, *direction):
+        return difference(lambda h: case.evaluate(kernel, deform(*direction, h), gradients=False)[0].sum(), 5e-4)
+
+    first, last = frames()[0], frames()[4]
+    assert abs(positions[2, 1] - slope(moved, first, 2, 1)) <= 1e-6 * np.abs(positions).max()
+    assert abs(positions[12, 0] - slope(moved, last, 2, 0)) <= 1e-6 * np.abs(positions).max()
+    assert abs(strain[0, 0, 2] - slope(strained, first, 0, 2)) <= 1e-5 * np.abs(strain).max()
+    assert np.abs(frame_sums(positions, frames())).max() <= 1e-12 * np.abs(positions).max()
+    assert np.abs(strain - strain.transpose(0, 2, 1)).max() <= 1e-10 * np.abs(strain).max()
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if EXAMPLES[name](SYMBOLS, 3.2).has_factor])
+def test_rows_times_weights_are_the_fitted_term(name):
+    case = Case(name)
+    for kernel in SMOOTH:
+        for match in (True, False):
+            rows = case.rows(kernel, frames(), match_groups=match, forces=True, virial=True)
+            energies, positions, strain = case.evaluate(kernel, frames(), match_groups=match)
+            assert_close(rows["energy"] @ case.weights, frame_sums(energies, frames()), 1e-12)
+            assert_close(rows["forces"] @ case.weights, -positions, 1e-11)
+            assert_close(rows["virial"] @ case.weights, -strain, 1e-11)
+
+
+@DESCRIPTORS
+def test_batches_threads_and_prepared_pairs_change_nothing(name):
+    case, kernel = Case(name), Gaussian()
+    options = {"forces": True, "virial": True} if case.descriptor.has_factor else {}
+    wide = Environments.of(frames(), case.descriptor.r_cut + 0.7)  # shared with a term of a larger cutoff
+    together = [*case.evaluate(kernel, frames()), *case.rows(kernel, frames(), **options).values()]
+    one_by_one = [[*case.evaluate(kernel, f), *case.rows(kernel, f, **options).values()] for f in frames()]
+    for result, parts in zip(together, zip(*one_by_one, strict=True), strict=True):
+        assert_close(result, np.concatenate(parts), 1e-13)
+    for threads in (1, 2, 3):
+        with mercer.threads(threads):
+            again = [*case.evaluate(kernel, wide), *case.rows(kernel, wide, **options).values()]
+        assert all(np.array_equal(a, b) for a, b in zip(together, again, strict=True))
+
+
+def test_label_rows_into_given_arrays():
+    case = Case("PairDistance")
+    expected = case.rows(Gaussian(), frames(), forces=True, virial=True)
+    out = {kind: np.full_like(block, np.nan) for kind, block in expected.items()}
+    rows = case.rows(Gaussian(), frames(), energy=False, forces=True, virial=True, out=out)
+    assert list(rows) == ["forces", "virial"]
+    assert rows["forces"] is out["forces"]
+    for kind in rows:
+        np.testing.assert_array_equal(out[kind], expected[kind])
+    assert np.isnan(out["energy"]).all()
+    with pytest.raises(DataError, match="out\\['forces'\\]"):
+        case.rows(Gaussian(), frames(), forces=True, out={"forces": np.empty((2, 2))})
+
+
+def test_no_sparse_points_and_no_frames():
+    case = Case("PairDistance")
+    rows = label_rows(case.descriptor, Gaussian(), frames(), case.points[:0], [], forces=True, virial=True)
+    n_atoms = sum(map(len, frames()))
+    assert [block.shape for block in rows.values()] == [(6, 0), (n_atoms, 3, 0), (6, 3, 3, 0)]
+    energies, positions, strain = evaluate_term(case.descriptor, Gaussian(), frames(), case.points[:0], [], [])
+    assert [array.shape for array in (energies, positions, strain)] == [(n_atoms,), (n_atoms, 3), (6, 3, 3)]
+    assert not any(array.any() for array in (energies, positions, strain))
+    assert [len(part) for part in case.evaluate(Gaussian(), [])] == [0, 0, 0]
+    assert case.rows(Gaussian(), [], forces=True)["forces"].shape == (0, 3, 12)
+
+
+def test_an_element_without_sparse_points_gets_nothing():
+    soap = SOAP(SYMBOLS, 3.2, 4, 3, 0.5)
+    atoms = frames()[0]
+    X = soap.transform(atoms)
+    carbon = atoms.numbers == 6
+    weights = np.ones(carbon.sum())
+    energies, positions, _ = evaluate_term(soap, Linear(), atoms, X[carbon], atoms.numbers[carbon], weights)
+    assert np.all(energies[~carbon] == 0)
+    assert np.all(energies[carbon] > 0)
+    assert np.isfinite(positions).all()
+
+
+@pytest.mark.parametrize("kernel", [Laplacian(), Matern(nu=0.5), Polynomial(zeta=0.5)], ids=repr)
+def test_kernels_without_derivative_are_refused_by_name(kernel):
+    case = Case("PairDistance")
+    for call in (lambda: case.evaluate(kernel, frames()), lambda: case.rows(kernel, frames(), forces=True)):
+        with pytest.raises(ConfigError, match=type(kernel).__name__):
+            call()
+
+
+def test_other_errors_of_terms():
+    case = Case("PairDistance")
+    descriptor, points, weights = case.descriptor, case.points, case.weights
+    with pytest.raises(DataError, match="same descriptor"):
+        evaluate_term(descriptor, Gaussian(), frames(), points[:, 1:], case.groups, weights)
+    with pytest.raises(DataError, match="weights"):
+        evaluate_term(descriptor, Gaussian(), frames(), points, case.groups, weights[1:])
+    with pytest.raises(DataError, match="groups"):
+        label_rows(descriptor, Gaussian(), frames(), points, case.groups[1:])
+    with pytest.raises(ConfigError, match="groups are missing"):
+        label_rows(descriptor, Gaussian(), frames(), points, None)
+    assert label_rows(descriptor, Gaussian(), frames(), points, None, match_groups=False)["energy"].shape == (6, 12)
+    with pytest.raises(DataError, match="Xe"):
+        evaluate_term(descriptor, Gaussian(), Atoms("Xe"), points, case.groups, weights)

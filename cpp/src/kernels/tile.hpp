@@ -26,17 +26,24 @@ inline index_t tile_side(index_t rows, index_t cols) {
   return side;
 }
 
-/// Calls body(workspace, tile) for all tiles of a matrix of `rows` x `cols` from rows of `n_features`, in parallel, with
-/// as many tiles a task as make it worth the start of a thread: a small matrix takes one thread.
+/// Calls body(workspace, task) for tasks that cost `work` multiply-adds together, in parallel, as many in a row as make it
+/// worth the start of a thread: small work takes one thread.
+template <class MakeWorkspace, class Body>
+void parallel_tasks(index_t n_tasks, double work, const MakeWorkspace& make_workspace, const Body& body) {
+  constexpr double worthwhile = 2e5;
+  const auto batch = static_cast<index_t>(1 + std::min<double>(n_tasks, n_tasks * worthwhile / std::max(work, 1.0)));
+  parallel_for((n_tasks + batch - 1) / batch, make_workspace, [&](auto& workspace, index_t first) {
+    for (index_t t = first * batch; t < std::min(n_tasks, (first + 1) * batch); ++t) body(workspace, t);
+  });
+}
+
+/// The same for tiles of a matrix of `rows` x `cols` from rows of `n_features`.
 template <class MakeWorkspace, class Body>
 void parallel_tiles(index_t n_tiles, index_t rows, index_t cols, index_t n_features, const MakeWorkspace& make_workspace,
                     const Body& body) {
-  constexpr double worthwhile = 2e5, kernel_cost = 32;  // multiply-adds
+  constexpr double kernel_cost = 32;  // multiply-adds
   const double work = static_cast<double>(rows) * static_cast<double>(cols) * (n_features + kernel_cost);
-  const auto batch = static_cast<index_t>(1 + std::min<double>(n_tiles, n_tiles * worthwhile / std::max(work, 1.0)));
-  parallel_for((n_tiles + batch - 1) / batch, make_workspace, [&](auto& workspace, index_t task) {
-    for (index_t t = task * batch; t < std::min(n_tiles, (task + 1) * batch); ++t) body(workspace, t);
-  });
+  parallel_tasks(n_tiles, work, make_workspace, body);
 }
 
 /// out(i, j) = u(X_i, Y_j).

@@ -11,8 +11,6 @@
 namespace mercer {
 namespace {
 
-/// Values of features held at a time (64 MB), unless one frame has more.
-constexpr index_t piece_values = index_t{1} << 23;
 /// Rows of a tile: enough for GEMM to be near its peak, few enough to share a small cell among threads.
 constexpr index_t tile_rows = 128;
 /// Columns of a tile whose kernel values are taken at once.
@@ -168,8 +166,7 @@ void evaluate_term(const Kernel& kernel, const Descriptor& descriptor, const Str
   if (gradients) require_differentiable("evaluate_term", kernel);
 
   const TermEvaluator evaluator(kernel, descriptor, sparse, weights, gradients);
-  const index_t max_rows = piece_values / std::max<index_t>(1, descriptor.n_features());
-  for_each_piece(descriptor, structures, pairs, max_rows, [&](const FramePiece& piece) {
+  for_each_piece(descriptor, structures, pairs, [&](const FramePiece& piece) {
     const index_t first_atom = structures.offsets[piece.first], atoms = piece.structures.n_atoms();
     const index_t frames = piece.last - piece.first;
     const Buffer<double> features(piece.n_rows() * descriptor.n_features()), row_energies(piece.n_rows());

@@ -53,11 +53,13 @@ inline PairList slice(const PairList& all, index_t begin, index_t end) {
 
 }  // namespace detail
 
-/// Calls body(piece) for pieces of at most `max_rows` rows, or of one frame with more, one after the other. A batch that
-/// is one piece is not copied.
+/// Calls body(piece) one after the other for pieces whose features take at most 64 MB, or of one frame that has more. A
+/// batch that is one piece is not copied.
 template <class Body>
 void for_each_piece(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
-                    index_t max_rows, const Body& body) {
+                    const Body& body) {
+  constexpr index_t most_values = index_t{1} << 23, most_rows = index_t{1} << 18;
+  const index_t max_rows = std::min(most_rows, most_values / std::max<index_t>(1, descriptor.n_features()));
   RowLayout layout = descriptor.rows(structures, pairs);
   const index_t n_frames = structures.n_frames();
   for (index_t first = 0; first < n_frames;) {

@@ -13,8 +13,6 @@
 namespace mercer {
 namespace {
 
-/// Values of features held at a time (64 MB), unless one frame has more.
-constexpr index_t piece_values = index_t{1} << 23;
 /// A task is the frames that have together at least so many rows, and a block of at most so many sparse points: the
 /// Jacobian of a row is made once per block, so blocks are wide, unless there would be fewer than `enough` tasks.
 constexpr index_t task_rows = 32, widest = 512, narrowest = 64, enough = 16;
@@ -81,8 +79,10 @@ class LabelRowsDriver {
     }
     // Blocks are the slow index, so that a thread seldom needs scratch of another contraction.
     const auto n_blocks = static_cast<index_t>(blocks_.size());
-    parallel_for(
-        n_blocks * n_segments, [&] { return make_scratch(job); },
+    const double derivatives = job.contractions.empty() ? 0.0 : 3.0 * job.contractions[0]->entries().offsets.back();
+    const double work = (derivatives + piece.n_rows()) * descriptor_.n_features() * sparse_.rows.size();
+    parallel_tasks(
+        n_blocks * n_segments, work, [&] { return make_scratch(job); },
         [&](Scratch& scratch, index_t task) { compute(job, task / n_segments, task % n_segments, scratch); });
   }
 
@@ -338,9 +338,8 @@ void label_rows(const Kernel& kernel, const Descriptor& descriptor, const Struct
   check("forces", out.forces, 3 * n_atoms);
   check("virial", out.virial, 9 * n_frames);
   if (out.forces.data || out.virial.data) require_differentiable("label_rows", kernel);
-  const index_t max_rows = piece_values / std::max<index_t>(1, descriptor.n_features());
   const LabelRowsDriver driver(kernel, descriptor, sparse, out, std::min(n_frames, 1 + n_atoms / task_rows));
-  for_each_piece(descriptor, structures, pairs, max_rows,
+  for_each_piece(descriptor, structures, pairs,
                  [&](const FramePiece& piece) { driver.run(piece, structures.offsets[piece.first]); });
   driver.restore_order();
 }
