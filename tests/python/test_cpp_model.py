@@ -21,10 +21,11 @@ SPECIES = ["H", "O"]
 OPTIONS = {
     "cutoff": [{"cutoff": "polynomial", "cutoff_width": 1.0}, {"cutoff": "cosine"}],
     "radial_basis": [
-        {"radial_basis": "gap", "radial_options": {"basis_error_exponent": 9.0}},
+        {"radial_basis": "gap", "radial_options": {"basis_error_exponent": 9.0, "angular_power": 0.25}},
         {"radial_basis": "laplacian", "radial_options": {"radius": 4.5}},
     ],
     "weights": [{"radial_scaling": {"rate": 1.0, "scale": 1.5, "exponent": 4.0}, "central_weight": 0.5}],
+    "centre": [{"central_in_all_species": True}],
     "channels": [{"channels": [[1.0, 0.2], [0.5, -1.0]]}, {"channels": [[1.0], [2.0]], "normalize": False}],
 }
 
@@ -152,7 +153,8 @@ def test_every_kernel(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"name": "matern", "nu": 2.5, "length_scale": 0.7}, {"name": "polynomial", "zeta": 2.5}]
+    "parameters",
+    [{"name": "matern", "nu": 2.5, "length_scale": 0.7}, {"name": "polynomial", "zeta": 2.5, "offset": 0.1}],
 )
 def test_parameters_of_kernels(parameters, tmp_path):
     kernel = kernels.get_kernel(parameters)

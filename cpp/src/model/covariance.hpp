@@ -17,8 +17,8 @@ class Covariance {
   Covariance(Buffer<index_t> points, Buffer<double> factors, index_t n_points);
 
   /// out[i] += variance of the latent function whose covariances with all sparse points are K(i, :), and whose prior
-  /// variance is prior[i]: k** - |L^-1 k|^2 + |L_A^-1 L^-1 k|^2 (DTC; Quinonero-Candela & Rasmussen, JMLR 6 (2005) 1939,
-  /// eq. 20b), never negative.
+  /// variance is prior[i]: k** - |L^-1 k|^2 + |L_A^-1 L^-1 k|^2, never negative (DTC; Quinonero-Candela & Rasmussen,
+  /// JMLR 6 (2005) 1939, eq. 20b).
   void variance(MatView<const double> K, Span<const double> prior, Span<double> out) const;
 
  private:

@@ -13,10 +13,12 @@ namespace {
 using Made = std::unique_ptr<Descriptor>;
 
 /// What descriptors of the neighbour density share: python/mercer/descriptors/_density.py. `own`: keys beside these.
+/// Keys that the first files of format 1 did not have may be missing.
 DensityParameters density(const Fields& fields, int l_max, std::vector<std::string> own) {
-  std::vector<std::string> known{"type",         "species",        "r_cut",  "n_max",        "sigma",
-                                 "radial_basis", "radial_options", "cutoff", "cutoff_width", "radial_scaling",
-                                 "central_weight", "channels",     "normalize"};
+  std::vector<std::string> known{
+      "type",   "species",      "r_cut",          "n_max",          "sigma",    "radial_basis", "radial_options",
+      "cutoff", "cutoff_width", "radial_scaling", "central_weight", "channels", "normalize",    "ignore_unknown",
+      "central_in_all_species"};
   known.insert(known.end(), own.begin(), own.end());
   fields.allow_only(known);
   DensityParameters p;
@@ -35,6 +37,8 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
     (key == "rate" ? p.scaling.rate : key == "scale" ? p.scaling.scale : p.scaling.exponent) = value;
   }
   p.central_weight = fields.number("central_weight");
+  p.central_in_all_species = fields.has("central_in_all_species") && fields.flag("central_in_all_species");
+  p.ignore_unknown = fields.has("ignore_unknown") && fields.flag("ignore_unknown");
   if (fields.has("channels")) p.channels = fields.matrix("channels");
   return p;
 }

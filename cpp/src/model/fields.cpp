@@ -99,7 +99,9 @@ std::vector<std::int32_t> Fields::integers(const std::string& key) const {
 
 std::vector<std::vector<std::int32_t>> Fields::integer_lists(const std::string& key) const {
   const json& lists = get(key);
-  if (!lists.is_array() || !std::all_of(lists.begin(), lists.end(), all_int32)) wrong(key, "a list of lists of integers");
+  if (!lists.is_array() || !std::all_of(lists.begin(), lists.end(), all_int32)) {
+    wrong(key, "a list of lists of integers");
+  }
   return lists.get<std::vector<std::vector<std::int32_t>>>();
 }
 

@@ -240,8 +240,9 @@ void Potential::Contents::variances(const StructureBatch& structures, const Pair
   const index_t max_atoms = std::max<index_t>(1, block_values / std::max<index_t>(1, n_features));
   for (index_t first = 0, last; first < structures.n_frames(); first = last) {
     last = first + 1;
-    while (last < structures.n_frames() && structures.offsets[last + 1] - structures.offsets[first] <= max_atoms) ++last;
-    const index_t begin = structures.offsets[first], n = structures.offsets[last] - begin, frames = last - first;
+    const index_t begin = structures.offsets[first];
+    while (last < structures.n_frames() && structures.offsets[last + 1] - begin <= max_atoms) ++last;
+    const index_t n = structures.offsets[last] - begin, frames = last - first;
     const StructureBatch part = detail::slice(structures, first, last);
     const PairList part_pairs = detail::slice(pairs, begin, begin + n);
     std::vector<Buffer<double>> features;
