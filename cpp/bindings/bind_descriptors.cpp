@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include "bindings.hpp"
 
+#include "mercer/core/parallel.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
@@ -63,6 +66,43 @@ std::pair<py::array_t<double>, py::array_t<double>> vjp(const Descriptor& descri
           pooled_array<double>(std::move(strain), {structures.n_frames(), 3, 3})};
 }
 
+/// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
+/// the atom and the row of every entry.
+py::tuple contract(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
+                   const Array<double>& Q) {
+  const auto view = matrix_view(Q, "Q");
+  mercer::Buffer<double> values, self;
+  mercer::Buffer<index_t> atoms, rows;
+  {
+    const py::gil_scoped_release release;
+    const auto contraction = descriptor.contraction(structures, pairs, view);
+    const auto& entries = contraction->entries();
+    const index_t n_entries = entries.offsets.back(), n_rows = static_cast<index_t>(entries.offsets.size()) - 1;
+    values = mercer::Buffer<double>(3 * n_entries * view.rows);
+    self = mercer::Buffer<double>(3 * n_entries);
+    atoms = mercer::Buffer<index_t>(n_entries);
+    rows = mercer::Buffer<index_t>(n_entries);
+    mercer::parallel_for(
+        (n_rows + 15) / 16, [&] { return contraction->make_scratch(); },
+        [&](auto& scratch, index_t chunk) {
+          const index_t begin = 16 * chunk, end = std::min(begin + 16, n_rows), first = entries.offsets[begin];
+          for (index_t r = begin; r < end; ++r) {
+            for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) {
+              atoms[e] = entries.atoms[e];
+              rows[e] = r;
+            }
+          }
+          contraction->apply(begin, end, *scratch, values.data() + 3 * first * view.rows, view.rows,
+                             self.data() + 3 * first);
+        });
+  }
+  const index_t n_entries = atoms.size();
+  return py::make_tuple(pooled_array<double>(std::move(values), {n_entries, 3, view.rows}),
+                        pooled_array<double>(std::move(self), {n_entries, 3}),
+                        pooled_array<index_t>(std::move(atoms), {n_entries}),
+                        pooled_array<index_t>(std::move(rows), {n_entries}));
+}
+
 template <class T>
 py::array_t<T> pooled(mercer::Buffer<T>& buffer) {
   const index_t size = buffer.size();
@@ -106,6 +146,7 @@ void bind_descriptors(py::module_& m) {
       .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
       .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
       .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
+      .def("contract", &contract, py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert())
       .def("vjp", &vjp, py::arg("structures"), py::arg("pairs"), py::arg("dY_dX").noconvert());
 
   py::class_<Soap, Descriptor>(m, "Soap")

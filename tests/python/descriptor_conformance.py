@@ -226,6 +226,35 @@ def check_vjp(descriptor, atoms, tolerance=1e-6, h=5e-4):
         assert np.abs(np.cross(atoms.positions, positions).sum(axis=0)).max() <= 1e-9 * scale
 
 
+def check_contraction(descriptor, environments, n_vectors=5):
+    """Jacobian times vectors, entry by entry, against the reverse pass of every row."""
+    X = descriptor.transform(environments)
+    structures, pairs = environments.structures, environments.pairs
+    Q = np.random.default_rng(3).normal(size=(n_vectors, X.shape[1]))
+    values, along, atoms, rows = descriptor._core.contract(structures, pairs, Q)
+    assert values.shape == (len(atoms), 3, n_vectors)
+
+    def compare(entries, of_rows, dY_dX):
+        """Entries of some rows summed over atoms, and times vectors, against the gradient of dY_dX . X."""
+        positions, strain = descriptor.vjp(environments, dY_dX)
+        mine, virial = np.zeros_like(positions), np.zeros((3, 3))
+        np.add.at(mine, atoms[of_rows], entries[of_rows])
+        np.subtract.at(mine, rows[of_rows], entries[of_rows])
+        virial = entries[of_rows].T @ pairs.vectors[of_rows]
+        assert np.abs(mine - positions).max() <= 1e-13 + 1e-11 * np.abs(positions).max()
+        assert np.abs(virial - strain.sum(axis=0)).max() <= 1e-13 + 1e-11 * np.abs(strain).max()
+
+    for row in range(len(X)):
+        of_row = np.flatnonzero(rows == row)
+        for q in range(n_vectors):
+            dY_dX = np.zeros_like(X)
+            dY_dX[row] = Q[q]
+            compare(values[:, :, q], of_row, dY_dX)
+    compare(along, np.arange(len(rows)), X)
+    with mercer.threads(3):
+        np.testing.assert_array_equal(descriptor._core.contract(structures, pairs, Q)[0], values)
+
+
 def check_value(descriptor, other):
     """Equality, hash, pickle, copies, dicts; `other` differs from `descriptor`."""
     import copy

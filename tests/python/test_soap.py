@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import molecule
 from descriptor_conformance import EXAMPLES, PERIODICITIES, SPECIES, random_atoms
 from mercer._core import core
-from mercer.descriptors import DESCRIPTORS, SOAP, Descriptor, RadialSpectrum
+from mercer.descriptors import DESCRIPTORS, SOAP, Descriptor, Environments, RadialSpectrum
 from mercer.errors import ConfigError, DataError
 from scipy import special
 
@@ -101,6 +101,21 @@ def test_vjp_of_every_size(size):
     """Sizes around the widths of registers, and more than one tile."""
     soap = SOAP(["H", "C"], 3.0, *size, 0.5, radial_basis="laplacian" if size[0] > 12 else "gto")
     conformance.check_vjp(soap, random_atoms(8, n=3, species=["H", "C"]))
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_contraction_of_every_option(example, options):
+    """With pairs beyond the cutoff in the list."""
+    atoms = random_atoms(6, n=5, species=SPECIES, pbc=(1, 1, 0))
+    conformance.check_contraction(example(SPECIES, 3.0, **options), Environments.of(atoms, 3.4))
+
+
+@pytest.mark.parametrize("n_species", [1, 2])
+@pytest.mark.parametrize("size", [(1, 0), (3, 1), (5, 8), (12, 6), (21, 2)])
+def test_contraction_of_every_size(size, n_species):
+    soap = SOAP(SPECIES[:n_species], 3.0, *size, 0.5, radial_basis="laplacian" if size[0] > 12 else "gto")
+    atoms = random_atoms(8, n=3, species=SPECIES[:n_species])
+    conformance.check_contraction(soap, soap.environments(atoms), n_vectors=17)
 
 
 # ------------------------------------------------------------------------------------------------ values

@@ -416,6 +416,21 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
   }
 }
 
+Density::PairFactors Density::pair_factors(const Workspace& ws, index_t k, double* __restrict U,
+                                           double* __restrict V) const {
+  const double* x = ws.geometry.data() + k;
+  const double r = x[3 * ws.stride], w = x[4 * ws.stride], dw = x[5 * ws.stride], v = w / r;
+  const double* R = ws.radial.data() + k * radial_stride();
+  const double* dR = ws.radial_derivative.data() + k * radial_stride();
+  // The table has the zeros behind n.
+  for (int n = 0; n < pad(); ++n) U[n] = V[n] = 0;
+  for (index_t i = pad(); i < table_.size(); ++i) {
+    U[i] = w * dR[i - pad()] + dw * R[i - pad()];
+    V[i] = v * R[i - pad()];
+  }
+  return {{x[0], x[ws.stride], x[2 * ws.stride]}, ws.harmonics.data() + k, ws.harmonics_gradient.data() + k, ws.stride};
+}
+
 void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, Span<const Vec3> pair_gradients,
                             MatView<double> dY_dpositions, MatView<double> dY_dstrain) {
   const auto scatter = [&](index_t f) {

@@ -3,10 +3,68 @@
 #include <algorithm>
 #include <cmath>
 
+#include "descriptors/density_jacobian.hpp"
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
 
 namespace mercer {
+namespace {
+
+/// Of c^a_n00 of every channel: dc / dv = w U(r) u Y_00.
+class RadialJacobian final : public DensityJacobian {
+ public:
+  explicit RadialJacobian(const Density& density) : density_(density) {}
+
+  std::unique_ptr<Scratch> make_scratch() const override {
+    auto work = std::make_unique<Work>();
+    work->radial = Buffer<double>(2 * density_.n_pad());
+    return work;
+  }
+  index_t most_touched() const override { return plain() ? density_.n_max() : n_features(); }
+  index_t n_features() const override { return static_cast<index_t>(density_.n_channels()) * density_.n_max(); }
+
+  void touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const override {
+    const index_t n_max = density_.n_max();
+    runs.clear();
+    if (plain()) {
+      runs.push_back({ws.present[g] * n_max, n_max, true});
+    } else {
+      runs.push_back({0, n_features(), g == 0});
+    }
+  }
+
+  void start(const Density::Workspace& ws, double* p) const override {
+    std::fill_n(p, n_features(), 0.0);
+    for (int k = 0; k < ws.n_present; ++k) {
+      std::copy_n(ws.coefficients[k] + density_.pad(), density_.n_max(), p + ws.present[k] * density_.n_max());
+    }
+  }
+
+  void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const override {
+    const int n_max = density_.n_max();
+    double *U = static_cast<Work&>(scratch).radial.data(), *V = U + density_.n_pad();
+    for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
+      const auto factors = density_.pair_factors(ws, k, U, V);
+      for (int a = 0; a < 3; ++a, jacobian += stride) {
+        const double angular = factors.direction[a] * factors.harmonics[0];
+        for (int J = 0; J < (plain() ? 1 : density_.n_channels()); ++J) {
+          const double weight = plain() ? angular : angular * density_.weight(ws.group_species[g], J);
+          for (int n = 0; n < n_max; ++n) jacobian[J * n_max + n] = weight * U[density_.pad() + n];
+        }
+      }
+    }
+  }
+
+ private:
+  struct Work final : Scratch {
+    Buffer<double> radial;
+  };
+  bool plain() const { return density_.channels_are_species(); }
+
+  const Density& density_;
+};
+
+}  // namespace
 
 RadialSpectrum::RadialSpectrum(DensityParameters parameters, bool normalize)
     : density_(std::move(parameters)), normalize_(normalize) {
@@ -65,6 +123,12 @@ void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs
   };
   density_.for_each_centre(pairs, species, true, 0, make_row, body);
   scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+}
+
+std::unique_ptr<GradientContraction> RadialSpectrum::contraction(const StructureBatch& structures,
+                                                                 const PairList& pairs, MatView<const double> Q) const {
+  MERCER_REQUIRE(Q.cols == n_features(), "RadialSpectrum: Q has ", Q.cols, " columns, expected ", n_features());
+  return make_jacobian_contraction(std::make_unique<RadialJacobian>(density_), density_, normalize_, structures, pairs, Q);
 }
 
 }  // namespace mercer

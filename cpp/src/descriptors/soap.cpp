@@ -3,103 +3,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "descriptors/tile_product.hpp"
+#include "descriptors/power_block.hpp"
+#include "descriptors/soap_jacobian.hpp"
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
 
 namespace mercer {
 namespace {
 
-using simd::Tile;
 constexpr int W = simd::width;
 constexpr index_t largest_streamed_row = 40000;       // 320 kB
 constexpr index_t smallest_streamed_result = 2000000;  // 16 MB
-constexpr double sqrt_2 = 1.41421356237309504880;
-constexpr double fourth_root_2 = 1.18920711500272106672;
 
 int padded_m(int l) { return (2 * l + 1 + 3) / 4 * 4; }
-
-/// Stores a tile whose first `skip` elements are not wanted. They overwrite what lies before `to`, which is written
-/// later; nothing before `floor` is touched.
-template <int T>
-void store_shifted(const Tile<T>& tile, int skip, double* to, const double* floor) {
-  if (to - skip >= floor) {
-    tile.store(to - skip);
-  } else {
-    double row[T];
-    tile.store(row);
-    std::copy(row + skip, row + T, to);
-  }
-}
-
-/// A block of two different channels whose rows fit one tile of T, R rows at a time; arguments as for power_block.
-template <int T, int R>
-void mixed_block(const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
-  static_assert(T % R == 0, "groups of rows");
-  const int pad = T - n_max;
-  for (int l = l_max; l >= 0; --l) {
-    const index_t lm = static_cast<index_t>(l) * l * T;
-    for (int j0 = T - R; j0 >= 0; j0 -= R) {
-      Tile<T> sum[R];
-      tile_product(a + lm + j0, 1, T, b + lm, T, 2 * l + 1, sum);
-      double* rows = out + (l * n_max + j0 - pad) * n_max;
-      if (pad == 0) {
-#pragma GCC unroll 8
-        for (int r = R - 1; r >= 0; --r) sum[r].store(rows + r * T);
-      } else {
-#pragma GCC unroll 8
-        for (int r = R - 1; r >= 0; --r) {
-          if (j0 + r >= pad) store_shifted(sum[r], pad, rows + r * n_max, floor);
-        }
-      }
-    }
-  }
-}
-
-/// One block of the power spectrum from coefficients a and b in the layout [lm][n_pad] with `pad` zeros in front of n.
-/// Written from the last row to the first, so that rows may overlap backwards.
-void power_block(const double* a, const double* b, bool same, int l_max, int n_max, int n_pad, double* out,
-                 const double* floor) {
-  if (!same && n_pad <= simd::max_tile) {
-    constexpr int many = W == 8 ? 8 : 4;  // rows in registers
-    switch (n_pad) {
-      case 4: return mixed_block<4, 4>(a, b, l_max, n_max, out, floor);
-      case 8: return mixed_block<std::min(8, simd::max_tile), many>(a, b, l_max, n_max, out, floor);
-      case 12: return mixed_block<std::min(12, simd::max_tile), 4>(a, b, l_max, n_max, out, floor);
-      default: return mixed_block<simd::max_tile, many>(a, b, l_max, n_max, out, floor);
-    }
-  }
-  const int pad = n_pad - n_max;
-  const index_t rows_size = same ? n_max * (n_max + 1) / 2 : n_max * n_max;
-  for (int l = l_max; l >= 0; --l) {
-    const index_t lm = static_cast<index_t>(l) * l * n_pad;
-    double* block = out + l * rows_size;
-    for (int j0 = n_pad - tile_rows; j0 >= 0; j0 -= tile_rows) {
-      const int first_column = same ? j0 : 0;
-      for_tiles(first_column, n_pad, [&](auto tile, int column) {
-        decltype(tile) sum[tile_rows];
-        tile_product(a + lm + j0, 1, n_pad, b + lm + column, n_pad, 2 * l + 1, sum);
-#pragma GCC unroll 4
-        for (int r = tile_rows - 1; r >= 0; --r) {
-          const int n = j0 + r - pad;
-          if (n < 0) continue;
-          if (same) {
-            if (column == first_column) {
-              sum[r].scale_lane(r, 1 / sqrt_2);
-              store_shifted(sum[r], r, block + n * (2 * n_max - n + 1) / 2, floor);
-            } else {
-              sum[r].store(block + n * (2 * n_max - n + 1) / 2 + column - (j0 + r));
-            }
-          } else if (column == 0) {
-            store_shifted(sum[r], pad, block + n * n_max, floor);
-          } else {
-            sum[r].store(block + n * n_max + column - pad);
-          }
-        }
-      });
-    }
-  }
-}
 
 /// out[j][i] = factor * in[i][j] in square blocks, i < rows, j < columns; columns of
 /// `out` are zero-padded to a multiple of four.
@@ -218,14 +134,8 @@ double Soap::transpose_coefficients(const Density::Workspace& ws, Scratch& scrat
   return norm;
 }
 
-/// Scales the coefficients so that products of two are entries of the packed row with a < b, normalised where there are
-/// several channels: then large rows are written once.
-void Soap::prepare(const Density::Workspace& ws, Scratch& scratch) const {
-  double factor = 1;
-  if (norm_first()) {
-    const double norm = std::sqrt(transpose_coefficients(ws, scratch));
-    factor = norm > 0 ? 1 / std::sqrt(norm) : 0;
-  }
+/// Scales the coefficients by `factor` and so that products of two are entries of the packed row with a < b.
+void Soap::scale_coefficients(const Density::Workspace& ws, double factor) const {
   for (int k = 0; k < ws.n_present; ++k) {
     for (int l = 0; l <= density_.l_max(); ++l) {
       scale(factor * fourth_root_2 * l_factor_[l], ws.coefficients[k] + l * l * density_.n_pad(),
@@ -234,18 +144,33 @@ void Soap::prepare(const Density::Workspace& ws, Scratch& scratch) const {
   }
 }
 
-void Soap::write_row(const Density::Workspace& ws, double* out) const {
+/// Normalised where there are several channels: then large rows are written once.
+void Soap::prepare(const Density::Workspace& ws, Scratch& scratch) const {
+  double factor = 1;
+  if (norm_first()) {
+    const double norm = std::sqrt(transpose_coefficients(ws, scratch));
+    factor = norm > 0 ? 1 / std::sqrt(norm) : 0;
+  }
+  scale_coefficients(ws, factor);
+}
+
+/// Products of the scaled coefficients, all blocks.
+void Soap::write_blocks(const Density::Workspace& ws, double* out) const {
   double* written = out + n_features();
   for (int k = ws.n_present - 1; k >= 0; --k) {
     for (int k2 = ws.n_present - 1; k2 >= k; --k2) {
       const index_t block = block_index(ws.present[k], ws.present[k2]);
       std::fill(out + offsets_[block + 1], written, 0.0);
       written = out + offsets_[block];
-      power_block(ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(), density_.n_max(),
-                  density_.n_pad(), written, out);
+      power_block(SumOverM{density_.n_pad()}, ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(),
+                  density_.n_max(), density_.n_pad(), written, out);
     }
   }
   std::fill(out, written, 0.0);
+}
+
+void Soap::write_row(const Density::Workspace& ws, double* out) const {
+  write_blocks(ws, out);
   if (normalize_ && !norm_first()) normalize_row(out, n_features());
 }
 
@@ -316,8 +241,8 @@ Soap::SparseRows Soap::transform_blocks(const StructureBatch& structures, const 
         index_t next = last;
         for (int k = ws.n_present - 1; k >= 0; --k) {
           for (int k2 = ws.n_present - 1; k2 >= k; --k2) {
-            power_block(ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(), density_.n_max(),
-                        density_.n_pad(), rows.values.data() + rows.value_offsets[--next], begin);
+            power_block(SumOverM{density_.n_pad()}, ws.coefficients[k], ws.coefficients[k2], k == k2, density_.l_max(),
+                        density_.n_max(), density_.n_pad(), rows.values.data() + rows.value_offsets[--next], begin);
           }
         }
         if (normalize_ && !norm_first()) normalize_row(begin, rows.value_offsets[last] - rows.value_offsets[first]);
@@ -437,6 +362,12 @@ void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
         density_.reverse(pairs, i, ws, pair_gradients.data());
       });
   scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+}
+
+std::unique_ptr<GradientContraction> Soap::contraction(const StructureBatch& structures, const PairList& pairs,
+                                                       MatView<const double> Q) const {
+  MERCER_REQUIRE(Q.cols == n_features(), "SOAP: Q has ", Q.cols, " columns, expected ", n_features());
+  return make_jacobian_contraction(std::make_unique<SoapJacobian>(*this), density_, normalize_, structures, pairs, Q);
 }
 
 }  // namespace mercer

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mercer/core/array.hpp"
 #include "mercer/core/simd.hpp"
 
 namespace mercer {

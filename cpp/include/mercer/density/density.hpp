@@ -46,6 +46,10 @@ class Density {
   int n_max() const { return table_.n_max(); }
   int l_max() const { return table_.l_max(); }
   int n_lm() const { return (l_max() + 1) * (l_max() + 1); }
+  /// Whether channels are the species.
+  bool channels_are_species() const { return parameters_.channels.empty(); }
+  /// W[species, channel] of a channel matrix.
+  double weight(int species, int channel) const { return parameters_.channels[species * n_channels_ + channel]; }
   /// Coefficients of a channel are stored as [lm][n_pad]; n sits behind `pad` zeros: element (lm, n) is
   /// c[lm * n_pad + pad + n].
   int n_pad() const { return table_.n_pad(); }
@@ -68,17 +72,20 @@ class Density {
     std::vector<double*> coefficients;
     /// Input of the reverse pass: dY/dc of the present channels, in the layout of the coefficients.
     std::vector<double*> adjoints;
+    /// The neighbours, gathered in groups of one species (ascending; a group without neighbours is that of a centre):
+    /// group g holds group_begin[g] .. group_begin[g + 1] - 1. For the reverse pass groups begin at multiples of the
+    /// vector width.
+    int n_groups = 0;
+    std::vector<int> group_species;    ///< as index into `species`
+    std::vector<index_t> group_begin;  ///< n_groups + 1
+    std::vector<index_t> pair;         ///< index into the pair list of a gathered neighbour, -1 for padding
 
    private:
     friend class Density;
-    int n_groups = 0;                       ///< groups of neighbours of one species
     index_t n = 0, n_padded = 0, stride = 0;  ///< gathered neighbours, up to full vectors, distance of rows
-    std::vector<index_t> group_begin;       ///< first gathered neighbour of a group
-    std::vector<int> group_species;
     std::vector<index_t> species_begin;
     std::vector<double*> species_coefficients;
     std::vector<double*> species_adjoints;
-    std::vector<index_t> pair;              ///< index into the pair list, -1 for padding
     Buffer<double> geometry;                ///< x, y, z, r, w, dw/dr
     Buffer<double> radial, radial_derivative;  ///< [neighbour][l][n_pad]
     Buffer<double> harmonics, weighted, harmonics_gradient;
@@ -115,6 +122,17 @@ class Density {
   /// After `expand` with a workspace made for the reverse pass, and with workspace.adjoints filled: dY/d(vector of a
   /// pair) for every pair of the centre, (pairs of the list, 3).
   void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* pair_gradients) const;
+
+  /// What the gradient of the coefficients of its species with respect to the vector of gathered neighbour k is made of:
+  /// dc[lm][n] / dv_a = U[l][n] u_a Y_lm + V[l][n] grad_a Y_lm, with u = v / |v| and grad the gradient on the sphere.
+  struct PairFactors {
+    double direction[3];      ///< u
+    const double* harmonics;  ///< Y_lm is harmonics[lm * stride]; those of neighbour k + 1 lie behind
+    const double* gradients;  ///< grad_a Y_lm is gradients[(3 * lm + a) * stride]
+    index_t stride;
+  };
+  /// After `expand` with a workspace for the reverse pass; writes U and V as [l][n_pad], n behind `pad` zeros.
+  PairFactors pair_factors(const Workspace& workspace, index_t k, double* U, double* V) const;
 
  private:
   /// Doubles between the radial values of two neighbours: full cache lines.

@@ -21,6 +21,8 @@ class RadialSpectrum final : public Descriptor {
   void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const override;
   void vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
+  std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
+                                                   MatView<const double> Q) const override;
 
  private:
   double write_row(const Density::Workspace& ws, double* row) const;

@@ -31,6 +31,8 @@ class Soap final : public Descriptor {
   void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const override;
   void vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
+  std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
+                                                   MatView<const double> Q) const override;
 
   /// The rows without the blocks that are zero because a channel is absent around the atom. Atom i has the blocks
   /// blocks[atom_offsets[i]] .. blocks[atom_offsets[i + 1] - 1], ascending; block k holds
@@ -44,6 +46,7 @@ class Soap final : public Descriptor {
   SparseRows transform_blocks(const StructureBatch& structures, const PairList& pairs) const;
 
  private:
+  friend class SoapJacobian;
   struct Scratch;
   index_t block_index(int a, int b) const {
     return static_cast<index_t>(a) * (2 * density_.n_channels() - a + 1) / 2 + b - a;
@@ -54,6 +57,8 @@ class Soap final : public Descriptor {
   bool norm_first() const { return normalize_ && density_.n_channels() > 1; }
   double transpose_coefficients(const Density::Workspace& ws, Scratch& scratch) const;
   void prepare(const Density::Workspace& ws, Scratch& scratch) const;
+  void scale_coefficients(const Density::Workspace& ws, double factor) const;
+  void write_blocks(const Density::Workspace& ws, double* out) const;
   void write_row(const Density::Workspace& ws, double* out) const;
   void adjoints(const Density::Workspace& ws, Scratch& scratch, const double* dY_dX) const;
 

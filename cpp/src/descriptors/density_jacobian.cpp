@@ -1,0 +1,163 @@
+#include "descriptors/density_jacobian.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace mercer {
+namespace {
+
+double dot(const double* x, const double* y, index_t n) {
+  simd::Vector sum{};
+  index_t i = 0;
+  for (; i + simd::width <= n; i += simd::width) sum += simd::load(x + i) * simd::load(y + i);
+  double rest = 0;
+  for (; i < n; ++i) rest += x[i] * y[i];
+  return simd::sum(sum) + rest;
+}
+
+/// With p = |p| x and J = dp / dr: dx / dr . q = (J q - (J . x) (x . q)) / |p|.
+class JacobianContraction final : public DensityContraction {
+ public:
+  JacobianContraction(std::unique_ptr<DensityJacobian> jacobian, const Density& density, bool normalize,
+                      const StructureBatch& structures, const PairList& pairs, MatView<const double> Q)
+      : DensityContraction(density, normalize, structures, pairs), jacobian_(std::move(jacobian)), Q_(Q) {}
+
+  std::unique_ptr<GradientContraction::Scratch> make_scratch() const override {
+    auto scratch = std::make_unique<Work>();
+    scratch->workspace = density_.make_workspace(pairs_, true);
+    scratch->jacobian = jacobian_->make_scratch();
+    index_t most = 0;
+    for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
+    scratch->rows = Buffer<double>((3 * most + 8) * stride());
+    scratch->p = Buffer<double>(jacobian_->n_features());
+    scratch->p_touched = Buffer<double>(stride());
+    scratch->along = Buffer<double>(3 * most);
+    scratch->products = Buffer<double>(2 * Q_.n_vectors());
+    return scratch;
+  }
+
+  void apply(index_t begin, index_t end, GradientContraction::Scratch& scratch, double* out, index_t out_stride,
+             double* self) const override {
+    for (index_t i = begin; i < end; ++i) {
+      const index_t first = 3 * (pairs_.offsets[i] - pairs_.offsets[begin]);
+      contract(i, static_cast<Work&>(scratch), out + first * out_stride, out_stride, self ? self + first : nullptr);
+    }
+  }
+
+ private:
+  struct Work final : GradientContraction::Scratch {
+    Density::Workspace workspace;
+    std::unique_ptr<DensityJacobian::Scratch> jacobian;
+    std::vector<ColumnRun> runs;
+    std::vector<double*> to;
+    Buffer<double> rows;                  ///< Jacobian of one group, and the row itself behind
+    Buffer<double> p, p_touched;          ///< the row, and its columns that a group touches
+    Buffer<double> along;                 ///< J . p of every entry
+    Buffer<double> products;              ///< p . q, and the part of one group
+  };
+
+  index_t stride() const { return (jacobian_->most_touched() + 7) / 8 * 8 + 8; }
+
+  void contract(index_t centre, Work& work, double* out, index_t out_stride, double* self) const {
+    Density::Workspace& ws = work.workspace;
+    density_.expand(pairs_, species_, centre, ws);
+    const index_t n_q = Q_.n_vectors(), first = pairs_.offsets[centre];
+    clear(centre, out, out_stride, n_q, self);
+    double *p = work.p.data(), *p_q = work.products.data(), *part = p_q + n_q;
+    jacobian_->start(ws, p);
+    double norm2 = 0;
+    if (normalize_) {
+      norm2 = dot(p, p, jacobian_->n_features());
+      std::fill_n(p_q, n_q, 0.0);
+    }
+    for (int g = 0; g < ws.n_groups; ++g) {
+      jacobian_->touched(ws, g, work.runs);
+      jacobian_->fill(ws, g, *work.jacobian, work.rows.data(), stride());
+      index_t n_touched = 0;
+      for (const ColumnRun& run : work.runs) {
+        std::copy_n(p + run.begin, run.size, work.p_touched.data() + n_touched);
+        n_touched += run.size;
+      }
+      work.to.clear();
+      double* row = work.rows.data();
+      for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
+        for (int a = 0; a < 3; ++a, row += stride()) {
+          const index_t e = 3 * (ws.pair[k] - first) + a;
+          work.to.push_back(out + e * out_stride);
+          work.along[e] = dot(row, work.p_touched.data(), n_touched);
+        }
+      }
+      if (normalize_) {  // the row itself, columns that several groups touch once
+        double* column = row;
+        for (const ColumnRun& run : work.runs) {
+          if (run.first) {
+            std::copy_n(p + run.begin, run.size, column);
+          } else {
+            std::fill_n(column, run.size, 0.0);
+          }
+          column += run.size;
+        }
+        work.to.push_back(part);
+      }
+      Q_.multiply(work.rows.data(), static_cast<index_t>(work.to.size()), stride(), work.runs, work.to.data());
+      if (normalize_) {
+        for (index_t q = 0; q < n_q; ++q) p_q[q] += part[q];
+      }
+    }
+    finish(ws, centre, norm2, work.along.data(), p_q, out, out_stride, n_q, self);
+  }
+
+  std::unique_ptr<DensityJacobian> jacobian_;
+  PackedVectors Q_;
+};
+
+}  // namespace
+
+RowEntries pair_entries(const PairList& pairs) {
+  RowEntries entries;
+  entries.offsets.assign(pairs.offsets.data(), pairs.offsets.data() + pairs.offsets.size());
+  entries.origins.resize(pairs.n_atoms());
+  std::iota(entries.origins.begin(), entries.origins.end(), 0);
+  entries.atoms = pairs.neighbors.span();
+  entries.vectors = pairs.vectors.span();
+  return entries;
+}
+
+void DensityContraction::clear(index_t centre, double* out, index_t stride, index_t n_vectors, double* self) const {
+  const double r_cut = density_.parameters().radial.r_cut;
+  const index_t first = pairs_.offsets[centre];
+  for (index_t p = first; p < pairs_.offsets[centre + 1]; ++p) {
+    if (self) std::fill_n(self + 3 * (p - first), 3, 0.0);
+    if (pairs_.distances[p] < r_cut && species_[pairs_.neighbors[p]] >= 0) continue;
+    for (int a = 0; a < 3; ++a) std::fill_n(out + (3 * (p - first) + a) * stride, n_vectors, 0.0);
+  }
+}
+
+void DensityContraction::finish(const Density::Workspace& ws, index_t centre, double norm2, const double* along,
+                                const double* p_q, double* out, index_t stride, index_t n_vectors, double* self) const {
+  const double inverse = norm2 > 0 ? 1 / std::sqrt(norm2) : 0, inverse3 = inverse * inverse * inverse;
+  for (int g = 0; g < ws.n_groups; ++g) {
+    for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
+      for (int a = 0; a < 3; ++a) {
+        const index_t e = 3 * (ws.pair[k] - pairs_.offsets[centre]) + a;
+        if (normalize_) {
+          double* row = out + e * stride;
+          const double factor = inverse3 * along[e];
+          for (index_t q = 0; q < n_vectors; ++q) row[q] = inverse * row[q] - factor * p_q[q];
+        } else if (self) {
+          self[e] = along[e];
+        }
+      }
+    }
+  }
+}
+
+std::unique_ptr<GradientContraction> make_jacobian_contraction(std::unique_ptr<DensityJacobian> jacobian,
+                                                               const Density& density, bool normalize,
+                                                               const StructureBatch& structures, const PairList& pairs,
+                                                               MatView<const double> Q) {
+  return std::make_unique<JacobianContraction>(std::move(jacobian), density, normalize, structures, pairs, Q);
+}
+
+}  // namespace mercer

@@ -1,0 +1,116 @@
+/// Blocks of the power spectrum, written packed.
+#pragma once
+
+#include <algorithm>
+
+#include "descriptors/tile_product.hpp"
+
+namespace mercer {
+
+inline constexpr double sqrt_2 = 1.41421356237309504880;
+inline constexpr double fourth_root_2 = 1.18920711500272106672;
+
+/// Coefficients in the layout [lm][n_pad] are summed over m.
+struct SumOverM {
+  int n_pad;
+  index_t begin(int l) const { return static_cast<index_t>(l) * l * n_pad; }
+  template <int T = 0>
+  index_t step() const { return T > 0 ? T : n_pad; }
+  int size(int l) const { return 2 * l + 1; }
+};
+
+/// `rank` outer products of vectors [l][n_pad] that are `distance` apart.
+struct SumOfProducts {
+  index_t n_pad, distance;
+  int rank;
+  index_t begin(int l) const { return l * n_pad; }
+  template <int T = 0>
+  index_t step() const { return distance; }
+  int size(int) const { return rank; }
+};
+
+/// Stores a tile whose first `skip` elements are not wanted. They overwrite what lies before `to`, which is written
+/// later; nothing before `floor` is touched.
+template <int T>
+void store_shifted(const simd::Tile<T>& tile, int skip, double* to, const double* floor) {
+  if (to - skip >= floor) {
+    tile.store(to - skip);
+  } else {
+    double row[T];
+    tile.store(row);
+    std::copy(row + skip, row + T, to);
+  }
+}
+
+/// A block of two different channels whose rows fit one tile of T, R rows at a time; arguments as for power_block.
+template <int T, int R, class Sum>
+void mixed_block(const Sum& sum_over, const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
+  static_assert(T % R == 0, "groups of rows");
+  const int pad = T - n_max;
+  const index_t step = sum_over.template step<T>();  // n_pad is T
+  for (int l = l_max; l >= 0; --l) {
+    const index_t lm = sum_over.begin(l);
+    for (int j0 = T - R; j0 >= 0; j0 -= R) {
+      simd::Tile<T> sum[R];
+      tile_product(a + lm + j0, 1, step, b + lm, step, sum_over.size(l), sum);
+      double* rows = out + (l * n_max + j0 - pad) * n_max;
+      if (pad == 0) {
+#pragma GCC unroll 8
+        for (int r = R - 1; r >= 0; --r) sum[r].store(rows + r * T);
+      } else {
+#pragma GCC unroll 8
+        for (int r = R - 1; r >= 0; --r) {
+          if (j0 + r >= pad) store_shifted(sum[r], pad, rows + r * n_max, floor);
+        }
+      }
+    }
+  }
+}
+
+/// One block of the power spectrum, block[l][n][n'] = sum_k a[l][k][n] b[l][k][n'], packed; n behind n_pad - n_max zeros.
+/// Written from the last row to the first, so that rows may overlap backwards.
+template <class Sum>
+void power_block(const Sum& sum_over, const double* a, const double* b, bool same, int l_max, int n_max, int n_pad, double* out,
+                 const double* floor) {
+  if (!same && n_pad <= simd::max_tile) {
+    constexpr int many = simd::width == 8 ? 8 : 4;  // rows in registers
+    switch (n_pad) {
+      case 4: return mixed_block<4, 4>(sum_over, a, b, l_max, n_max, out, floor);
+      case 8: return mixed_block<std::min(8, simd::max_tile), many>(sum_over, a, b, l_max, n_max, out, floor);
+      case 12: return mixed_block<std::min(12, simd::max_tile), 4>(sum_over, a, b, l_max, n_max, out, floor);
+      default: return mixed_block<simd::max_tile, many>(sum_over, a, b, l_max, n_max, out, floor);
+    }
+  }
+  const int pad = n_pad - n_max;
+  const index_t rows_size = same ? n_max * (n_max + 1) / 2 : n_max * n_max;
+  for (int l = l_max; l >= 0; --l) {
+    const index_t lm = sum_over.begin(l);
+    double* block = out + l * rows_size;
+    for (int j0 = n_pad - tile_rows; j0 >= 0; j0 -= tile_rows) {
+      const int first_column = same ? j0 : 0;
+      for_tiles(first_column, n_pad, [&](auto tile, int column) {
+        decltype(tile) sum[tile_rows];
+        tile_product(a + lm + j0, 1, sum_over.step(), b + lm + column, sum_over.step(), sum_over.size(l), sum);
+#pragma GCC unroll 4
+        for (int r = tile_rows - 1; r >= 0; --r) {
+          const int n = j0 + r - pad;
+          if (n < 0) continue;
+          if (same) {
+            if (column == first_column) {
+              sum[r].scale_lane(r, 1 / sqrt_2);
+              store_shifted(sum[r], r, block + n * (2 * n_max - n + 1) / 2, floor);
+            } else {
+              sum[r].store(block + n * (2 * n_max - n + 1) / 2 + column - (j0 + r));
+            }
+          } else if (column == 0) {
+            store_shifted(sum[r], pad, block + n * n_max, floor);
+          } else {
+            sum[r].store(block + n * n_max + column - pad);
+          }
+        }
+      });
+    }
+  }
+}
+
+}  // namespace mercer

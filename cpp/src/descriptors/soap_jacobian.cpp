@@ -1,0 +1,157 @@
+#include "descriptors/soap_jacobian.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "descriptors/power_block.hpp"
+
+namespace mercer {
+namespace {
+
+constexpr int W = simd::width;
+
+}  // namespace
+
+struct SoapJacobian::Work final : DensityJacobian::Scratch {
+  struct Block {
+    int k, k2;       ///< present channels
+    index_t column;  ///< of the Jacobian
+  };
+  std::vector<Block> blocks;
+  Buffer<double> radial;      ///< [lane][U, V][size]
+  Buffer<double> angular;     ///< [present][lane][sums with Y, grad_x Y, grad_y Y, grad_z Y][size]
+  Buffer<double> factors;     ///< [present][w U, w V, A, B, w U, w V][size]
+};
+
+SoapJacobian::SoapJacobian(const Soap& soap)
+    : soap_(soap),
+      density_(soap.density()),
+      size_(static_cast<index_t>(density_.l_max() + 1) * density_.n_pad()),
+      most_touched_(soap.n_features()) {
+  if (density_.channels_are_species()) {
+    const index_t n = density_.n_max();
+    most_touched_ = (density_.l_max() + 1) * (n * (n + 1) / 2 + (density_.n_channels() - 1) * n * n);
+  }
+}
+
+std::unique_ptr<DensityJacobian::Scratch> SoapJacobian::make_scratch() const {
+  auto work = std::make_unique<Work>();
+  work->radial = Buffer<double>(W * 2 * size_);
+  work->angular = Buffer<double>(density_.n_channels() * W * 4 * size_);
+  work->factors = Buffer<double>(density_.n_channels() * 6 * size_);
+  return work;
+}
+
+/// Calls body(k, k2, block) for the touched blocks of the present channels k <= k2, in order.
+template <class Body>
+void SoapJacobian::for_touched_blocks(const Density::Workspace& ws, int g, const Body& body) const {
+  const bool all = !density_.channels_are_species();
+  for (int k = 0; k < ws.n_present; ++k) {
+    for (int k2 = k; k2 < ws.n_present; ++k2) {
+      if (all || k == g || k2 == g) body(k, k2, soap_.block_index(ws.present[k], ws.present[k2]));
+    }
+  }
+}
+
+void SoapJacobian::touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const {
+  const bool all = !density_.channels_are_species();
+  runs.clear();
+  const auto offsets = soap_.block_offsets();
+  for_touched_blocks(ws, g, [&](int k, int, index_t block) {
+    const bool first = all ? g == 0 : k == g;
+    if (!runs.empty() && runs.back().begin + runs.back().size == offsets[block] && runs.back().first == first) {
+      runs.back().size += offsets[block + 1] - offsets[block];
+    } else {
+      runs.push_back({offsets[block], offsets[block + 1] - offsets[block], first});
+    }
+  });
+}
+
+void SoapJacobian::start(const Density::Workspace& ws, double* p) const {
+  soap_.scale_coefficients(ws, 1.0);
+  soap_.write_blocks(ws, p);
+}
+
+/// A and the three B of every present channel for a vector of neighbours.
+void SoapJacobian::sums_over_m(const Density::Workspace& ws, const Density::PairFactors& factors, Work& work) const {
+  const int n_pad = density_.n_pad();
+  const index_t stride = factors.stride;
+  for (int k = 0; k < ws.n_present; ++k) {
+    double* angular = work.angular.data() + k * W * 4 * size_;
+    for (int l = 0; l <= density_.l_max(); ++l) {
+      const double factor = fourth_root_2 * soap_.l_factor_[l];  // the other one is in c
+      const double* c = ws.coefficients[k] + l * l * n_pad;
+      const auto add = [&](const double* Y, index_t step, int which) {
+        for_tiles(0, n_pad, [&](auto tile, int column) {
+          using TileType = decltype(tile);
+          TileType sum[W];
+          tile_product(Y, 1, step, c + column, n_pad, 2 * l + 1, sum);
+          for (int lane = 0; lane < W; ++lane) {
+            TileType scaled{};
+            scaled.add(factor, sum[lane]);
+            scaled.store(angular + (4 * lane + which) * size_ + l * n_pad + column);
+          }
+        });
+      };
+      add(factors.harmonics + l * l * stride, stride, 0);
+      for (int a = 0; a < 3; ++a) add(factors.gradients + (3 * l * l + a) * stride, 3 * stride, 1 + a);
+    }
+  }
+}
+
+void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const {
+  Work& work = static_cast<Work&>(scratch);
+  const int n_max = density_.n_max(), n_pad = density_.n_pad(), l_max = density_.l_max();
+  const bool plain = density_.channels_are_species();
+  const auto offsets = soap_.block_offsets();
+  index_t n_touched = 0;
+  work.blocks.clear();
+  for_touched_blocks(ws, g, [&](int k, int k2, index_t block) {
+    work.blocks.push_back({k, k2, n_touched});
+    n_touched += offsets[block + 1] - offsets[block];
+  });
+  for (index_t k0 = ws.group_begin[g]; k0 < ws.group_begin[g + 1]; k0 += W) {
+    Density::PairFactors pairs[W];
+    for (int lane = 0; lane < W; ++lane) {
+      double* U = work.radial.data() + 2 * lane * size_;
+      pairs[lane] = density_.pair_factors(ws, k0 + lane, U, U + size_);
+    }
+    sums_over_m(ws, pairs[0], work);
+    for (int lane = 0; lane < W && ws.pair[k0 + lane] >= 0; ++lane) {
+      const double* U = work.radial.data() + 2 * lane * size_;
+      for (int k = 0; k < ws.n_present; ++k) {
+        const double weight = plain ? 1.0 : density_.weight(ws.group_species[g], ws.present[k]);
+        double* to = work.factors.data() + 6 * k * size_;
+        for (index_t i = 0; i < 2 * size_; ++i) to[i] = to[4 * size_ + i] = weight * U[i];
+      }
+      for (int a = 0; a < 3; ++a, jacobian += stride) {
+        for (int k = 0; k < ws.n_present; ++k) {
+          const double* from = work.angular.data() + (k * W + lane) * 4 * size_;
+          double* to = work.factors.data() + (6 * k + 2) * size_;
+          for (index_t i = 0; i < size_; ++i) to[i] = pairs[lane].direction[a] * from[i];
+          std::copy_n(from + (1 + a) * size_, size_, to + size_);
+        }
+        // From the last block to the first, as power_block wants it.
+        for (auto block = work.blocks.rbegin(); block != work.blocks.rend(); ++block) {
+          const int k = block->k, k2 = block->k2;
+          const double *left = work.factors.data() + 6 * k * size_, *right = work.factors.data() + 6 * k2 * size_;
+          int rank = 4;
+          if (plain && k != k2) {
+            rank = 2;
+            if (k == g) {
+              right += 2 * size_;
+            } else {
+              left += 2 * size_;
+            }
+          } else {
+            right += 2 * size_;
+          }
+          power_block(SumOfProducts{n_pad, size_, rank}, left, right, k == k2, l_max, n_max, n_pad,
+                      jacobian + block->column, jacobian);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace mercer
