@@ -199,9 +199,10 @@ void bind_descriptors(py::module_& m) {
            py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"), py::arg("scales"));
   py::class_<mercer::ClusterDistances, Descriptor>(m, "ClusterDistances")
       .def(py::init([cutoff](Kinds kinds, double r_cut, const std::string& name, double width, bool compact,
-                             std::vector<double> scales) {
-             return mercer::ClusterDistances(std::move(kinds), cutoff(name, r_cut, width), compact, std::move(scales));
+                             std::vector<double> scales, std::vector<std::vector<int>> permutations) {
+             return mercer::ClusterDistances(std::move(kinds), cutoff(name, r_cut, width), compact, std::move(scales),
+                                             std::move(permutations));
            }),
            py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"), py::arg("compact"),
-           py::arg("scales"));
+           py::arg("scales"), py::arg("permutations"));
 }

@@ -31,6 +31,9 @@ EXAMPLES = {
     "PairDistance tail": clusters(PairDistance, tail_exponent=1.5, tail_range=0.8),
     "Triplet": clusters(Triplet, scales=(2.0, 1.0, 0.5)),
     "ClusterDistances": clusters(ClusterDistances, order=3),
+    "ClusterDistances permuted": clusters(
+        ClusterDistances, order=3, permutations=[(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0), (2, 0, 1)]
+    ),
     "ClusterDistances connected": clusters(ClusterDistances, 0.8, order=3, compact=False, scales=(0.7, 0.7, 0.7)),
 }
 

@@ -45,10 +45,10 @@ std::vector<unsigned> connected_graphs(int n) {
 }  // namespace
 
 ClusterDistances::ClusterDistances(std::vector<std::vector<std::int32_t>> kinds, Cutoff cutoff, bool compact,
-                                   std::vector<double> scales)
+                                   std::vector<double> scales, std::vector<std::vector<int>> permutations)
     : ClusterDescriptor(ClusterKinds(kinds, 0), cutoff.r_cut(),
                         kinds.empty() ? 0 : static_cast<index_t>(kinds[0].size() * (kinds[0].size() - 1) / 2), true,
-                        std::move(scales)),
+                        std::move(scales), std::move(permutations)),
       cutoff_(cutoff),
       compact_(compact) {
   MERCER_REQUIRE(order() <= largest_order, "ClusterDistances: clusters of ", order(), " atoms, expected 2 to ",

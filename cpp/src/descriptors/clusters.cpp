@@ -34,6 +34,23 @@ void append(ClusterList& to, const ClusterList& from) {
   to.vectors.insert(to.vectors.end(), from.vectors.begin(), from.vectors.end());
 }
 
+/// Every cluster `n` times.
+ClusterList repeated(const ClusterList& list, index_t n) {
+  ClusterList copies;
+  copies.n_entries = list.n_entries;
+  for (index_t r = 0; r < list.size(); ++r) {
+    for (index_t copy = 0; copy < n; ++copy) {
+      copies.groups.push_back(list.groups[r]);
+      copies.origins.push_back(list.origins[r]);
+      for (index_t e = r * list.n_entries; e < (r + 1) * list.n_entries; ++e) {
+        copies.atoms.push_back(list.atoms[e]);
+        copies.vectors.push_back(list.vectors[e]);
+      }
+    }
+  }
+  return copies;
+}
+
 class ClusterContraction final : public GradientContraction {
  public:
   ClusterContraction(const ClusterDescriptor& descriptor, ClusterList list, MatView<const double> Q)
@@ -124,13 +141,24 @@ ClusterKinds::ClusterKinds(std::vector<std::vector<std::int32_t>> kinds, int n_f
 }
 
 ClusterDescriptor::ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n_coordinates, bool shared,
-                                     std::vector<double> scales)
-    : kinds_(std::move(kinds)), r_cut_(r_cut), n_coordinates_(n_coordinates), shared_(shared) {
+                                     std::vector<double> scales, std::vector<std::vector<int>> permutations)
+    : kinds_(std::move(kinds)),
+      r_cut_(r_cut),
+      n_coordinates_(n_coordinates),
+      shared_(shared),
+      permutations_(std::move(permutations)) {
   MERCER_REQUIRE(scales.empty() || static_cast<index_t>(scales.size()) == n_coordinates, "clusters: ", scales.size(),
                  " scales for ", n_coordinates, " coordinates");
   for (const double scale : scales) {
     MERCER_REQUIRE(scale > 0 && std::isfinite(scale), "clusters: a scale of ", scale, ", expected a positive number");
     inverse_scales_.push_back(1 / scale);
+  }
+  for (const auto& permutation : permutations_) {
+    std::vector<int> sorted = permutation;
+    std::sort(sorted.begin(), sorted.end());
+    bool complete = static_cast<index_t>(sorted.size()) == n_coordinates;
+    for (std::size_t d = 0; complete && d < sorted.size(); ++d) complete = sorted[d] == static_cast<int>(d);
+    MERCER_REQUIRE(complete, "clusters: a permutation does not hold each of 0 .. ", n_coordinates - 1, " once");
   }
 }
 
@@ -151,8 +179,9 @@ ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const 
     for (index_t i = chunk * chunk_rows; i < std::min(n_atoms, (chunk + 1) * chunk_rows); ++i) {
       const index_t before = part.size();
       find(structures, pairs, i, part);
-      counts[i] = part.size() - before;
+      counts[i] = (part.size() - before) * n_copies();
     }
+    if (n_copies() > 1) part = repeated(part, n_copies());
   });
   ClusterList list;
   if (n_chunks == 1) {
@@ -179,15 +208,56 @@ ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const 
 void ClusterDescriptor::evaluate(const ClusterList& list, index_t begin, index_t end, double* out,
                                  double* jacobian) const {
   measure(list, begin, end, out, jacobian);
-  if (inverse_scales_.empty()) return;
-  const index_t n = n_features();
-  const auto scale = [&](double* rows, index_t n_rows) {
-    for (index_t r = 0; r < n_rows; ++r, rows += n) {
-      for (index_t d = 0; d < n_coordinates_; ++d) rows[d] *= inverse_scales_[d];
+  const index_t n = n_features(), n_components = 3 * list.n_entries;
+  if (!inverse_scales_.empty()) {
+    const auto scale = [&](double* rows, index_t n_rows) {
+      for (index_t r = 0; r < n_rows; ++r, rows += n) {
+        for (index_t d = 0; d < n_coordinates_; ++d) rows[d] *= inverse_scales_[d];
+      }
+    };
+    scale(out, end - begin);
+    if (jacobian) scale(jacobian, (end - begin) * n_components);
+  }
+  if (permutations_.empty()) return;
+  for (index_t r = begin; r < end; ++r) {
+    permute(permutations_[r % n_copies()], out + (r - begin) * n,
+            jacobian ? jacobian + (r - begin) * n_components * n : nullptr, n_components);
+  }
+}
+
+void ClusterDescriptor::permute(const std::vector<int>& permutation, double* row, double* jacobian,
+                                index_t n_components) const {
+  const index_t D = n_coordinates_;
+  const std::vector<double> x(row, row + D);
+  double kappa = 0;
+  std::vector<double> slope(D, 0.0), difference(D);  // d kappa / dx
+  for (const auto& pi : permutations_) {
+    double square = 0;
+    for (index_t d = 0; d < D; ++d) {
+      difference[d] = x[pi[d]] - x[d];
+      square += difference[d] * difference[d];
     }
-  };
-  scale(out, end - begin);
-  if (jacobian) scale(jacobian, (end - begin) * list.n_entries * 3);
+    const double value = std::exp(-0.5 * square);
+    kappa += value;
+    for (index_t d = 0; d < D; ++d) {
+      slope[pi[d]] -= value * difference[d];
+      slope[d] += value * difference[d];
+    }
+  }
+  const double norm = 1 / std::sqrt(static_cast<double>(permutations_.size()) * kappa), factor = norm * row[D];
+  for (index_t d = 0; d < D; ++d) row[d] = x[permutation[d]];
+  row[D] = factor;
+  if (!jacobian) return;
+  std::vector<double> dx(D);
+  for (index_t k = 0; k < n_components; ++k, jacobian += D + 1) {
+    std::copy_n(jacobian, D, dx.begin());
+    double d_kappa = 0;
+    for (index_t d = 0; d < D; ++d) {
+      d_kappa += slope[d] * dx[d];
+      jacobian[d] = dx[permutation[d]];
+    }
+    jacobian[D] = norm * jacobian[D] - 0.5 * factor * d_kappa / kappa;
+  }
 }
 
 RowLayout ClusterDescriptor::rows(const StructureBatch& structures, const PairList& pairs) const {

@@ -78,8 +78,10 @@ Made triplet(const Fields& fields) {
 }
 
 Made cluster_distances(const Fields& fields) {
-  const ClusterParameters p(fields, {"order", "compact"});
-  return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales);
+  const ClusterParameters p(fields, {"order", "compact", "permutations"});
+  std::vector<std::vector<int>> permutations;
+  if (fields.has("permutations")) permutations = fields.integer_lists("permutations");
+  return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales, permutations);
 }
 
 struct Entry {

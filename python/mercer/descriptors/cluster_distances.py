@@ -3,6 +3,8 @@
 import itertools
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
+
 from mercer._core import core
 from mercer._validation import check_count
 from mercer.descriptors._base import register
@@ -33,6 +35,10 @@ class ClusterDistances(ClusterDescriptor):
         connected graphs of the N atoms of the product of f_c(r) over its edges and 1 - f_c(r) over the other pairs.
     kinds : sequence of N-tuples of elements, optional
         In any order; "*" or 0 is any element. Default: all of `species`. Clusters of different kinds do not covary.
+    permutations : sequence of permutations of 0 .. N (N - 1) / 2 - 1, optional
+        Orders of the distances that mean the same cluster. A cluster then has a row for each, and factors
+        F / sqrt(P kappa(x, x)) with kappa(x, x') = sum_pi exp(-|pi x - x'|^2 / 2), so that with a Gaussian kernel of
+        length scale 1 the covariance of clusters is F F' kappa(x, x') / sqrt(kappa(x, x) kappa(x', x')).
     cutoff, cutoff_width
         As for `PairDistance`.
     scales : sequence of N (N - 1) / 2 floats, optional
@@ -55,20 +61,42 @@ class ClusterDistances(ClusterDescriptor):
     order: int = 3
     _: KW_ONLY
     compact: bool = True
+    permutations: tuple | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "order", check_count(self.order, "order", minimum=2))
         if self.order > 5:
             raise ConfigError(f"order={self.order}: expected 2 to 5 atoms.")
         object.__setattr__(self, "compact", bool(self.compact))
+        if self.permutations is not None:
+            object.__setattr__(self, "permutations", self._distinct(self.permutations))
         super().__post_init__()
+
+    def _distinct(self, permutations):
+        found = tuple(dict.fromkeys(tuple(int(d) for d in permutation) for permutation in permutations))
+        for permutation in found:
+            if sorted(permutation) != list(range(self._n_coordinates)):
+                raise ConfigError(f"permutation {permutation}: expected each of 0 .. {self._n_coordinates - 1} once.")
+        return found if len(found) > 1 else None
 
     @property
     def _n_coordinates(self):
         return self.order * (self.order - 1) // 2
 
     def _make(self):
-        return core.ClusterDistances(compact=self.compact, **self._core_parameters())
+        return core.ClusterDistances(
+            compact=self.compact,
+            permutations=[list(permutation) for permutation in self.permutations or ()],
+            **self._core_parameters(),
+        )
+
+    def orbit(self, features):
+        """See `ClusterDescriptor.orbit`."""
+        if self.permutations is None:
+            return super().orbit(features)
+        rows = np.stack([np.column_stack([features[:, p], features[:, -1]]) for p in map(list, self.permutations)])
+        rows[:, :, -1] /= len(rows)
+        return rows
 
     def feature_labels(self):
         """What every column is."""

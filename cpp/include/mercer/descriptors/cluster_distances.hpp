@@ -17,7 +17,7 @@ class ClusterDistances final : public ClusterDescriptor {
  public:
   /// @throws std::invalid_argument for clusters of fewer than 2 or more than 5 atoms
   ClusterDistances(std::vector<std::vector<std::int32_t>> kinds, Cutoff cutoff, bool compact,
-                   std::vector<double> scales);
+                   std::vector<double> scales, std::vector<std::vector<int>> permutations = {});
 
  private:
   void find(const StructureBatch& structures, const PairList& pairs, index_t centre, ClusterList& found) const override;

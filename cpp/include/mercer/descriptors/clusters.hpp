@@ -1,6 +1,7 @@
 /// What descriptors of clusters of atoms share: pairs, triplets, and larger ones, a row of features for each cluster.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -46,6 +47,10 @@ struct ClusterList {
 
 /// A row per cluster: coordinates x, divided by their scales, and as last column the factor F that takes the cluster
 /// smoothly out of the sum where it leaves the cutoff. Subclasses find the clusters and give x, F and their derivatives.
+///
+/// With P > 1 permutations of the coordinates a cluster has a row for each, pi x, with the factor F / sqrt(P kappa(x, x)),
+/// kappa(x, x') = sum_pi exp(-|pi x - x'|^2 / 2): with a Gaussian kernel of unit length and a sparse point x', F' the sum
+/// over the rows is F F' kappa(x, x') / sqrt(kappa(x, x) kappa(x', x')), if its factor is F' sqrt(P / kappa(x', x')).
 class ClusterDescriptor : public Descriptor {
  public:
   double cutoff() const final { return r_cut_; }
@@ -72,7 +77,9 @@ class ClusterDescriptor : public Descriptor {
  protected:
   /// @param shared  the energy of a cluster belongs to all its atoms alike; else to its origin
   /// @param scales  what coordinates are divided by; empty: 1
-  ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n_coordinates, bool shared, std::vector<double> scales);
+  /// @param permutations  of the coordinates: component d of pi x is x[pi[d]]; empty: none but the identity
+  ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n_coordinates, bool shared, std::vector<double> scales,
+                    std::vector<std::vector<int>> permutations = {});
 
   /// Appends the clusters whose origin is `centre` to groups, origins, atoms and vectors.
   virtual void find(const StructureBatch& structures, const PairList& pairs, index_t centre,
@@ -89,6 +96,10 @@ class ClusterDescriptor : public Descriptor {
   index_t n_coordinates_;
   bool shared_;
   std::vector<double> inverse_scales_;
+  std::vector<std::vector<int>> permutations_;
+
+  index_t n_copies() const { return std::max<index_t>(1, static_cast<index_t>(permutations_.size())); }
+  void permute(const std::vector<int>& permutation, double* row, double* jacobian, index_t n_components) const;
 };
 
 }  // namespace mercer
