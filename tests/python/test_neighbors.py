@@ -86,6 +86,16 @@ def test_equals_all_images(pbc):
         assert_same(neighbor_list("ijdDS", atoms, 4.1), all_images(atoms, 4.1))
 
 
+@pytest.mark.parametrize("pbc", [(False, False, False), (True, False, True), (True, True, True)])
+def test_more_atoms_than_bins_hold(pbc):
+    """Bins much shorter than the cutoff, in every direction, and more atoms than one digit of the sort."""
+    rng = np.random.default_rng(5)
+    cell = np.array([[11.0, 0, 0], [2.0, 12.0, 0], [-1.0, 3.0, 13.0]])
+    atoms = Atoms("C600", positions=rng.uniform(size=(600, 3)) @ cell, cell=cell, pbc=pbc)
+    found = neighbor_list("ijdDS", atoms, 5.0)
+    assert_same(found, in_order(*ase.neighborlist.neighbor_list("ijdDS", atoms, 5.0)))
+
+
 def test_shells_of_a_crystal():
     """Counts of the first shells of face-centred cubic, from a cell of one atom: 12, 6, 24, 12."""
     d = neighbor_list("d", bulk("Cu", "fcc", a=2.0), 2.0 * np.sqrt(2) + 1e-6)

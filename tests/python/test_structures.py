@@ -268,7 +268,7 @@ def test_no_calculator_is_run():
     atoms.calc = EMT()
     with pytest.raises(DataError, match="1 frames: no labels found"):
         read_labels(atoms)
-    with pytest.raises(DataError, match="^0 frames: no labels found"):
+    with pytest.raises(DataError, match=r"^0 frames: no labels found"):
         read_labels([])
     energy = atoms.get_potential_energy()
     assert read_labels(atoms).energy[0] == energy
