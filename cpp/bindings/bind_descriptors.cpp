@@ -67,40 +67,45 @@ std::pair<py::array_t<double>, py::array_t<double>> vjp(const Descriptor& descri
 }
 
 /// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
-/// the atom and the row of every entry.
+/// row, origin, atom and vector of every entry.
 py::tuple contract(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
                    const Array<double>& Q) {
   const auto view = matrix_view(Q, "Q");
-  mercer::Buffer<double> values, self;
-  mercer::Buffer<index_t> atoms, rows;
+  mercer::Buffer<double> values, self, vectors;
+  mercer::Buffer<index_t> rows, origins, atoms;
+  index_t n_entries = 0;
   {
     const py::gil_scoped_release release;
     const auto contraction = descriptor.contraction(structures, pairs, view);
     const auto& entries = contraction->entries();
-    const index_t n_entries = entries.offsets.back(), n_rows = static_cast<index_t>(entries.offsets.size()) - 1;
+    const index_t n_rows = static_cast<index_t>(entries.offsets.size()) - 1;
+    n_entries = entries.offsets.back();
     values = mercer::Buffer<double>(3 * n_entries * view.rows);
     self = mercer::Buffer<double>(3 * n_entries);
-    atoms = mercer::Buffer<index_t>(n_entries);
-    rows = mercer::Buffer<index_t>(n_entries);
+    vectors = mercer::Buffer<double>(3 * n_entries);
+    for (auto* buffer : {&rows, &origins, &atoms}) *buffer = mercer::Buffer<index_t>(n_entries);
+    for (index_t r = 0; r < n_rows; ++r) {
+      for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) {
+        rows[e] = r;
+        origins[e] = entries.origins[r];
+        atoms[e] = entries.atoms[e];
+        std::copy_n(entries.vectors[e].data(), 3, vectors.data() + 3 * e);
+      }
+    }
     mercer::parallel_for(
         (n_rows + 15) / 16, [&] { return contraction->make_scratch(); },
         [&](auto& scratch, index_t chunk) {
-          const index_t begin = 16 * chunk, end = std::min(begin + 16, n_rows), first = entries.offsets[begin];
-          for (index_t r = begin; r < end; ++r) {
-            for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) {
-              atoms[e] = entries.atoms[e];
-              rows[e] = r;
-            }
-          }
-          contraction->apply(begin, end, *scratch, values.data() + 3 * first * view.rows, view.rows,
-                             self.data() + 3 * first);
+          const index_t begin = 16 * chunk, first = entries.offsets[begin];
+          contraction->apply(begin, std::min(begin + 16, n_rows), *scratch, values.data() + 3 * first * view.rows,
+                             view.rows, self.data() + 3 * first);
         });
   }
-  const index_t n_entries = atoms.size();
   return py::make_tuple(pooled_array<double>(std::move(values), {n_entries, 3, view.rows}),
                         pooled_array<double>(std::move(self), {n_entries, 3}),
-                        pooled_array<index_t>(std::move(atoms), {n_entries}),
-                        pooled_array<index_t>(std::move(rows), {n_entries}));
+                        py::make_tuple(pooled_array<index_t>(std::move(rows), {n_entries}),
+                                       pooled_array<index_t>(std::move(origins), {n_entries}),
+                                       pooled_array<index_t>(std::move(atoms), {n_entries}),
+                                       pooled_array<double>(std::move(vectors), {n_entries, 3})));
 }
 
 template <class T>

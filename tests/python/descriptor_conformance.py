@@ -230,30 +230,31 @@ def check_vjp(descriptor, atoms, tolerance=1e-6, h=5e-4):
 
 
 def check_contraction(descriptor, environments, n_vectors=5):
-    """Jacobian times vectors, entry by entry, against the reverse pass of every row."""
+    """Jacobian times vectors, entry by entry, against the reverse pass; rows with random weights."""
     X = descriptor.transform(environments)
     structures, pairs = environments.structures, environments.pairs
-    Q = np.random.default_rng(3).normal(size=(n_vectors, X.shape[1]))
-    values, along, atoms, rows = descriptor._core.contract(structures, pairs, Q)
-    assert values.shape == (len(atoms), 3, n_vectors)
+    rng = np.random.default_rng(3)
+    Q, weights = rng.normal(size=(n_vectors, X.shape[1])), rng.normal(size=len(X))
+    values, along, (rows, origins, atoms, vectors) = descriptor._core.contract(structures, pairs, Q)
+    assert values.shape == (len(rows), 3, n_vectors)
+    assert len(X) == 0 or np.abs(values).max() > 1e-6 or X.shape[1] == 1
 
-    def compare(entries, of_rows, dY_dX):
-        """Entries of some rows summed over atoms, and times vectors, against the gradient of dY_dX . X."""
+    def compare(entries, dY_dX):
+        """Entries summed over atoms, and times vectors, against the gradient of dY_dX . X."""
         positions, strain = descriptor.vjp(environments, dY_dX)
-        mine, virial = np.zeros_like(positions), np.zeros((3, 3))
-        np.add.at(mine, atoms[of_rows], entries[of_rows])
-        np.subtract.at(mine, rows[of_rows], entries[of_rows])
-        virial = entries[of_rows].T @ pairs.vectors[of_rows]
+        mine = np.zeros_like(positions)
+        np.add.at(mine, atoms, entries)
+        np.subtract.at(mine, origins, entries)
         assert np.abs(mine - positions).max() <= 1e-13 + 1e-11 * np.abs(positions).max()
-        assert np.abs(virial - strain.sum(axis=0)).max() <= 1e-13 + 1e-11 * np.abs(strain).max()
+        assert np.abs(entries.T @ vectors - strain.sum(axis=0)).max() <= 1e-13 + 1e-11 * np.abs(strain).max()
 
-    for row in range(len(X)):
-        of_row = np.flatnonzero(rows == row)
-        for q in range(n_vectors):
-            dY_dX = np.zeros_like(X)
-            dY_dX[row] = Q[q]
-            compare(values[:, :, q], of_row, dY_dX)
-    compare(along, np.arange(len(rows)), X)
+    for q in range(n_vectors):
+        compare(weights[rows, None] * values[:, :, q], np.outer(weights, Q[q]))
+    compare(weights[rows, None] * along, weights[:, None] * X)
+    for row in range(min(5, len(X))):
+        dY_dX = np.zeros_like(X)
+        dY_dX[row] = Q[0]
+        compare(np.where(rows[:, None] == row, values[:, :, 0], 0.0), dY_dX)
     with mercer.threads(3):
         np.testing.assert_array_equal(descriptor._core.contract(structures, pairs, Q)[0], values)
 

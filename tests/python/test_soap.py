@@ -103,11 +103,18 @@ def test_vjp_of_every_size(size):
     conformance.check_vjp(soap, random_atoms(8, n=3, species=["H", "C"]))
 
 
+@pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 1, 1)])
+def test_contraction(example, pbc):
+    descriptor = example(["H", "C"], 3.0)
+    atoms = random_atoms(4, n=4, species=["H", "C"], pbc=pbc, length=3.2)
+    conformance.check_contraction(descriptor, descriptor.environments(atoms))
+
+
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_contraction_of_every_option(example, options):
+def test_contraction_of_every_option(density_example, options):
     """With pairs beyond the cutoff in the list."""
     atoms = random_atoms(6, n=5, species=SPECIES, pbc=(1, 1, 0))
-    conformance.check_contraction(example(SPECIES, 3.0, **options), Environments.of(atoms, 3.4))
+    conformance.check_contraction(density_example(SPECIES, 3.0, **options), Environments.of(atoms, 3.4))
 
 
 @pytest.mark.parametrize("n_species", [1, 2])
