@@ -205,7 +205,7 @@ def test_gradients_of_a_term(name, kernel):
     assert np.abs(strain - strain.transpose(0, 2, 1)).max() <= 1e-10 * np.abs(strain).max()
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if EXAMPLES[name](SYMBOLS, 3.2).has_factor])
+@DESCRIPTORS
 def test_rows_times_weights_are_the_fitted_term(name):
     case = Case(name)
     for kernel in SMOOTH:
@@ -220,7 +220,7 @@ def test_rows_times_weights_are_the_fitted_term(name):
 @DESCRIPTORS
 def test_batches_threads_and_prepared_pairs_change_nothing(name):
     case, kernel = Case(name), Gaussian()
-    options = {"forces": True, "virial": True} if case.descriptor.has_factor else {}
+    options = {"forces": True, "virial": True}
     wide = Environments.of(frames(), case.descriptor.r_cut + 0.7)  # shared with a term of a larger cutoff
     together = [*case.evaluate(kernel, frames()), *case.rows(kernel, frames(), **options).values()]
     one_by_one = [[*case.evaluate(kernel, f), *case.rows(kernel, f, **options).values()] for f in frames()]
