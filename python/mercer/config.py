@@ -197,7 +197,7 @@ HELP = {
     "sigma_scaling": "the energy sigma of a frame of n atoms: sqrt = sigma sqrt(n), per_atom = sigma n, total = sigma",
     "sigma.virial": "eV per atom",
     "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
-    "max_selection": "sparse points are chosen among at most so many environments; null = what fits into 512 MB",
+    "max_selection": "candidates for sparse points, at most; null = 20000, or what fits into 256 MB",
     "terms": "the potential is the sum of these terms",
     "terms.descriptor.r_cut": "Angstrom",
     "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",

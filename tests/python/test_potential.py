@@ -262,6 +262,21 @@ def test_isolated_atoms_give_e0_and_are_left_out():
     assert set(potential.fit_report_["e0_sources"].values()) == {"isolated atom"}
 
 
+def test_isolated_atoms_with_local_energies_give_e0():
+    lone = Atoms("C")
+    lone.arrays["REF_energies"] = np.array([-9.5])
+    potential = Potential(TERM).fit([*make_frames(10, labels=("energies",)), lone])
+    assert potential.e0_["C"] == -9.5
+    assert potential.fit_report_["e0_sources"] == {"C": "isolated atom", "O": "least squares"}
+
+
+def test_frames_without_atoms_teach_nothing():
+    frames = make_frames(8)
+    potential = Potential(TERM).fit([*frames, Atoms(info={"REF_energy": 0.0})])
+    assert potential.fit_report_["n_training_frames"] == 8
+    np.testing.assert_array_equal(potential.weights_, Potential(TERM).fit(frames).weights_)
+
+
 def test_an_isolated_atom_of_several_atoms_is_an_error():
     frames = make_frames(3)
     frames[1].info["config_type"] = "IsolatedAtom"

@@ -141,7 +141,7 @@ class Descriptor:
         return self._core.share(environments.structures, environments.pairs, energies)
 
     def orbit(self, features):
-        """Rows (P, n, n_features) whose kernels with `features` add up to the covariance of the functions that `features`
+        """Rows (P, n, n_features) whose kernels with `features` add up to the covariance of the functions that these
         stand for as sparse points; the rows themselves, unless one cluster has several rows."""
         return features[None]
 

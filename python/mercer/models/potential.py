@@ -402,7 +402,7 @@ class Potential(BaseEstimator):
         labelled = np.zeros(len(data), bool)
         for kind in trained:
             labelled |= data.labels.has(kind)
-        usable = np.flatnonzero(labelled & ~isolated)
+        usable = np.flatnonzero(labelled & ~isolated & (data.n_atoms > 0))
         if not len(usable):
             found = ", ".join(f"{kind} in {n}" for kind, (_, n) in data.labels.found.items()) or "none"
             raise DataError(
@@ -429,8 +429,11 @@ class Potential(BaseEstimator):
             energies = training.labels.energies[atoms]
             counts = (training.numbers[atoms, None] == species).astype(float)
         found = defaultdict(list)
-        for f in np.flatnonzero(isolated & data.labels.has("energy")):
-            found[int(data.numbers[data.offsets[f]])].append(data.labels.energy[f])
+        for f in np.flatnonzero(isolated):
+            atom = data.offsets[f]
+            for energy in (data.labels.energy[f], data.labels.energies[atom]):  # of one atom they are the same
+                if not np.isnan(energy):
+                    found[int(data.numbers[atom])].append(energy)
         return targets.resolve_e0(e0, species, counts, energies, found, scaling=self.sigma_scaling, symbols=symbol)
 
     def _targets(self, data, e0):
