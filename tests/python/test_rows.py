@@ -219,8 +219,7 @@ def test_rows_times_weights_are_the_fitted_term(name):
 
 @DESCRIPTORS
 def test_batches_threads_and_prepared_pairs_change_nothing(name):
-    case, kernel = Case(name), Gaussian()
-    options = {"forces": True, "virial": True}
+    case, kernel, options = Case(name), Gaussian(), {"forces": True, "virial": True}
     wide = Environments.of(frames(), case.descriptor.r_cut + 0.7)  # shared with a term of a larger cutoff
     together = [*case.evaluate(kernel, frames()), *case.rows(kernel, frames(), **options).values()]
     one_by_one = [[*case.evaluate(kernel, f), *case.rows(kernel, f, **options).values()] for f in frames()]
@@ -230,6 +229,23 @@ def test_batches_threads_and_prepared_pairs_change_nothing(name):
         with mercer.threads(threads):
             again = [*case.evaluate(kernel, wide), *case.rows(kernel, wide, **options).values()]
         assert all(np.array_equal(a, b) for a, b in zip(together, again, strict=True))
+
+
+def test_batches_larger_than_the_features_held_at_a_time():
+    elements = ["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl"]
+    soap = SOAP(elements, 3.0, 8, 6, 0.5)
+    atoms = [random_atoms(seed, 7 + seed % 3, elements[seed % 5 :], length=4.5) for seed in range(60)]
+    assert sum(map(len, atoms)) * soap.n_features * 8 > 64e6
+    points, groups = soap.transform(atoms[0])[:3], atoms[0].numbers[:3]
+    weights = np.arange(len(points)) - 1.7
+
+    def results(frames):
+        rows = label_rows(soap, Polynomial(zeta=2), frames, points, groups, forces=True, virial=True)
+        return [*evaluate_term(soap, Polynomial(zeta=2), frames, points, groups, weights), *rows.values()]
+
+    parts = [results(atoms[k : k + 9]) for k in range(0, 60, 9)]
+    for together, part in zip(results(atoms), zip(*parts, strict=True), strict=True):
+        assert_close(together, np.concatenate(part), 1e-13)
 
 
 def test_label_rows_into_given_arrays():

@@ -18,8 +18,8 @@ namespace {
 constexpr index_t task_rows = 32, widest = 512, narrowest = 64, enough = 16;
 /// Rows whose kernel values are taken at once.
 constexpr index_t tile_rows = 64;
-/// Values of the contracted Jacobian held at a time (1.5 MB), unless one row has more.
-constexpr index_t contracted_values = 192 * 1024;
+/// Values of the contracted Jacobian held at a time (384 kB), unless one row has more.
+constexpr index_t contracted_values = 48 * 1024;
 /// Columns scattered at a time: the sums of a row stay in the first-level cache.
 constexpr index_t scatter_cols = 64;
 
