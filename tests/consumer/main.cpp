@@ -1,4 +1,5 @@
-// Core and neighbour list, linked from an installed copy. Exit status 0 if all is well.
+// Core, neighbour list and a model, linked from an installed copy; the model file is the argument. Exit status 0 if all
+// is well.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <mercer/core/memory.hpp>
 #include <mercer/core/parallel.hpp>
 #include <mercer/core/version.hpp>
+#include <mercer/model/potential.hpp>
 #include <mercer/neighbors/pair_list.hpp>
 #include <mercer/structure/structure_batch.hpp>
 
@@ -44,11 +46,36 @@ bool neighbors_work() {
   return pairs.n_pairs() == 18 && std::abs(sum - 3.35 * (6 + 12 * std::sqrt(2.0))) < 1e-12;
 }
 
+// Silicon carbide, two atoms a cell: the energy that Python gives, no forces by symmetry, a virial like a pressure.
+bool model_works(const char* path) {
+  const mercer::Potential potential = mercer::Potential::load(path);
+  const std::vector<double> positions{0, 0, 0, 1.1, 1.1, 1.1};
+  const std::vector<std::int32_t> numbers{14, 6};
+  const mercer::Mat3 cell{{{0, 2.2, 2.2}, {2.2, 0, 2.2}, {2.2, 2.2, 0}}};
+  const auto result = potential.evaluate({positions.data(), 2, 3}, numbers, cell, {true, true, true});
+  double force = 0;
+  for (const mercer::Vec3& f : result.forces) force += std::abs(f[0]) + std::abs(f[1]) + std::abs(f[2]);
+  const mercer::Mat3& virial = result.virial[0];
+  return std::abs(result.energy[0] - -11.211546633767702) < 1e-9 && force < 1e-10 && std::abs(virial[0][0]) > 0.01 &&
+         std::abs(virial[0][0] - virial[2][2]) < 1e-10;
+}
+
+bool model_errors_arrive() {
+  try {
+    mercer::Potential::load("/nowhere");
+  } catch (const std::runtime_error&) {
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
   std::printf("mercer %s, %d threads\n", mercer::version, mercer::num_threads());
-  const bool good = core_works() && errors_arrive() && neighbors_work();
+  const bool good = core_works() && errors_arrive() && neighbors_work() && model_works(argv[1]) &&
+                    model_errors_arrive();
   std::puts(good ? "ok" : "FAILED");
   return good ? 0 : 1;
 }

@@ -91,8 +91,16 @@ def check_gradients(energy, atoms, found):
         assert abs(error) <= 1e-6 * np.abs(gradient).sum()
 
 
+def covariance(kernel, X, x_groups, Y, y_groups, has_factor):
+    """F F' k(x, x') of rows in the same group."""
+    if not has_factor:
+        return kernel(X, Y, x_groups=x_groups, y_groups=y_groups)
+    return X[:, -1:] * Y[:, -1] * kernel(X[:, :-1], Y[:, :-1], x_groups=x_groups, y_groups=y_groups)
+
+
 def made_up_file(path, descriptor, kernel, rng):
-    """A potential of one term with sparse points of a structure and random weights, and its energies by NumPy."""
+    """A potential of one term with sparse points of a structure, random weights and a random covariance; returned are
+    functions by NumPy: its energies of atoms, and standard deviations of frames and atoms."""
     source = frames(1, seed=20)
     rows = rng.permutation(len(descriptor.transform(source)))[:10]
     features, groups = descriptor.transform(source)[rows], descriptor.rows(source).groups[rows]
@@ -112,18 +120,35 @@ def made_up_file(path, descriptor, kernel, rng):
         }
     ]
     arrays = {"features": features, "species": groups, "origin": np.zeros((len(rows), 2), int), "weights": weights}
-    write_model(path, header, {f"terms.0.{name}": array for name, array in arrays.items()})
+    arrays = {f"terms.0.{name}": array for name, array in arrays.items()}
+    K_MM = delta**2 * covariance(kernel, features, groups, features, groups, descriptor.has_factor)
+    L = np.linalg.cholesky(K_MM + 1e-6 * np.trace(K_MM) * np.eye(len(rows)))
+    L_A = np.tril(rng.normal(size=L.shape)) + 5 * np.eye(len(rows))
+    factors = np.zeros((len(rows) + 1, len(rows)))
+    factors[1:] = L
+    factors[:-1] += L_A.T
+    write_model(path, header, {**arrays, "covariance.points": np.arange(len(rows)), "covariance.factors": factors})
+
+    def covariances(atoms_list):
+        X, own = descriptor.transform(atoms_list), descriptor.rows(atoms_list).groups
+        with_points = delta**2 * covariance(kernel, X, own, features, groups, descriptor.has_factor)
+        return with_points, delta**2 * covariance(kernel, X, own, X, own, descriptor.has_factor)
 
     def energies(atoms_list):
         numbers = np.concatenate([atoms.numbers for atoms in atoms_list])
-        X, Y, F, G = descriptor.transform(atoms_list), features, 1.0, 1.0
-        if descriptor.has_factor:
-            X, Y, F, G = X[:, :-1], Y[:, :-1], X[:, -1], Y[:, -1]
-        K = kernel(X, Y, x_groups=descriptor.rows(atoms_list).groups, y_groups=groups)
-        row_energies = delta**2 * F * (K @ (weights * G))
-        return np.where(numbers == 1, *e0) + descriptor.share(atoms_list, row_energies)
+        return np.where(numbers == 1, *e0) + descriptor.share(atoms_list, covariances(atoms_list)[0] @ weights)
 
-    return energies
+    def deviations(atoms):
+        """Of the energy, and of the energies of atoms where rows are atoms."""
+        K_XM, K_XX = covariances([atoms])
+        found = []
+        for k, prior in ((K_XM.sum(axis=0), K_XX.sum()), *zip(K_XM, K_XX.diagonal(), strict=True)):
+            explained = np.linalg.solve(L, k)
+            left = np.linalg.solve(L_A, explained)
+            found.append(np.sqrt(max(prior - explained @ explained, 0.0) + left @ left))
+        return np.array(found)
+
+    return energies, deviations
 
 
 def test_every_descriptor_is_among_the_examples():
@@ -133,13 +158,21 @@ def test_every_descriptor_is_among_the_examples():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_descriptor(name, tmp_path):
     descriptor = EXAMPLES[name](SPECIES, 3.0, cutoff_width=0.7)
-    energies = made_up_file(tmp_path / "model", descriptor, kernels.Gaussian(0.8), np.random.default_rng(0))
+    energies, deviations = made_up_file(tmp_path / "model", descriptor, kernels.Gaussian(0.8), np.random.default_rng(0))
     test = frames(3, seed=50)
     found, expected = in_cpp(tmp_path / "model", test), energies(test)
     assert np.ptp(expected) > 0.01
     assert np.abs(found["energies"] - expected).max() <= 1e-12
     assert np.abs(found["energy"] - expected.reshape(3, -1).sum(axis=1)).max() <= 1e-12
     check_gradients(lambda atoms: energies([atoms]).sum(), test[0], found)
+    for atoms in test:
+        found, expected = in_cpp(tmp_path / "model", atoms, energy_std=True, energies_std=True), deviations(atoms)
+        assert abs(found["energy_std"][0] - expected[0]) <= 1e-9 * expected[0]
+        assert found["energies_std"].shape == (len(atoms),)
+        if descriptor.per_atom:
+            assert np.abs(found["energies_std"] - expected[1:]).max() <= 1e-9 * expected.max()
+        else:
+            assert np.all(found["energies_std"] >= 0)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -183,6 +216,38 @@ def test_sum_of_terms_of_different_cutoffs_and_prepared_pairs(tmp_path):
         assert np.abs(found[key] - expected[key]).max() <= 1e-13 * np.abs(expected[key]).max()
     with pytest.raises(ValueError, match="expected 15 atoms and at least 4"):
         potential.evaluate(batch, core.build_pair_list(batch, 3.9))
+
+
+def zbl(atoms, r_inner, r_outer):
+    """Universal screened repulsion of Ziegler, Biersack and Littmark, half of each pair to each of its atoms."""
+    i, j, r = mercer.neighbor_list("ijd", atoms, r_outer)
+    z = atoms.numbers.astype(float)
+    scaled = r * (z[i] ** 0.23 + z[j] ** 0.23) / 0.4685
+    screen = sum(
+        c * np.exp(-d * scaled)
+        for c, d in ((0.18175, 3.1998), (0.50986, 0.94229), (0.28022, 0.4029), (0.02817, 0.20162))
+    )
+    x = np.clip((r - r_inner) / (r_outer - r_inner), 0, 1)
+    switch = 1 - 10 * x**3 + 15 * x**4 - 6 * x**5
+    return np.bincount(i, 0.5 * 14.399645 * z[i] * z[j] / r * screen * switch, len(atoms))
+
+
+def test_baseline_and_calibration(tmp_path):
+    test = ase.io.read(REFERENCE.with_suffix(".extxyz"), ":")
+    request = {"energy_std": True, "energies_std": True}
+    without = in_cpp(REFERENCE, test, **request)
+    header, arrays, _ = read_model(REFERENCE)
+    header["baseline"] = [{"type": "zbl", "r_inner": 1.0, "r_outer": 5.0}]
+    header["calibration"] = {"energy": 2.0, "energies": 0.5}
+    write_model(tmp_path / "model", header, arrays)
+    assert core.Potential.load(str(tmp_path / "model")).cutoff == 5.0
+    found = in_cpp(tmp_path / "model", test, **request)
+    added = np.concatenate([zbl(atoms, 1.0, 5.0) for atoms in test])
+    assert np.ptp(added) > 0.1
+    assert np.abs(found["energies"] - without["energies"] - added).max() <= 1e-12 * np.abs(added).max()
+    assert np.abs(found["energy_std"] - 2.0 * without["energy_std"]).max() <= 1e-14
+    assert np.abs(found["energies_std"] - 0.5 * without["energies_std"]).max() <= 1e-14
+    check_gradients(lambda atoms: in_cpp(tmp_path / "model", atoms)["energy"][0], test[0], found)
 
 
 def test_threads_do_not_change_a_bit():
@@ -256,7 +321,9 @@ def change(header, path, value):
         (["terms"], [], "terms is empty"),
         (["kind"], "sparse_gpr", "sparse_gpr"),
         (["units", "energy"], "kcal/mol", "kcal/mol"),
-        (["baseline"], {"type": "D4"}, "baseline"),
+        (["baseline"], [{"type": "d4"}], r"baseline\[0\]: 'd4' is a baseline .* zbl"),
+        (["baseline"], [{"type": "calculator", "label": "ase.EMT"}], "ase.EMT, which only Python can give"),
+        (["baseline"], [{"type": "zbl", "r_inner": 2.0, "r_outer": 1.0}], "r_inner < r_outer"),
     ],
 )
 def test_contents_that_are_refused(path, value, message, tmp_path):

@@ -31,8 +31,9 @@ struct PotentialResult {
   std::vector<double> energies_std;  ///< n_atoms
 };
 
-/// E = sum_i (e0(species of i) + sum_t sum_m w_m delta_t^2 k_t(x_i, x_m)) of the terms t with sparse points x_m, and its
-/// derivatives (Bartok, Payne, Kondor & Csanyi, PRL 104 (2010) 136403). Immutable, cheap to copy, and safe to share
+/// E = sum_i (e0(species of i) + sum_t sum_m w_m delta_t^2 k_t(x_i, x_m)) of the terms t with sparse points x_m, with the
+/// baseline that was subtracted before the fit, and its derivatives (Bartok, Payne, Kondor & Csanyi, PRL 104 (2010)
+/// 136403). Immutable, cheap to copy, and safe to share
 /// between threads. The same numbers as in Python, and the same for any number of threads.
 ///
 ///     const mercer::Potential potential = mercer::Potential::load("model.mercer");
@@ -47,7 +48,7 @@ class Potential {
   ///         the version of mercer that it needs), or with parts that this version does not know.
   static Potential load(const std::string& path, bool variance = true);
 
-  /// The largest cutoff of all terms, Angstrom: what a neighbour list for `evaluate` must reach.
+  /// The largest cutoff of all terms and baselines, Angstrom: what a neighbour list for `evaluate` must reach.
   double cutoff() const;
   /// Atomic numbers that the potential knows, ascending.
   const std::vector<std::int32_t>& species() const;
