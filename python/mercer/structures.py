@@ -27,6 +27,7 @@ __all__ = [
     "Frames",
     "Labels",
     "as_frames",
+    "atom_numbers",
     "info_numbers",
     "naming_frames",
     "read_frames",
@@ -510,6 +511,43 @@ def info_numbers(frames, key):
             if np.isnan(numbers[k]):
                 raise DataError(f"{frames.where(k)}: {key} is NaN, expected a number")
     return numbers
+
+
+def atom_numbers(frames, key, n_columns=1, *, positive=False):
+    """Numbers ``arrays[key]`` of the atoms of all frames; NaN where a frame has none: shape (n_atoms, n_columns).
+
+    Raises
+    ------
+    DataError
+        If the array has another shape, holds NaN, or numbers that are not positive where `positive`.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> masked = Atoms("H2")
+    >>> masked.arrays["force_mask"] = np.array([True, False])
+    >>> atom_numbers([masked, Atoms("H")], "force_mask").ravel().tolist()
+    [1.0, 0.0, nan]
+    """
+    frames = as_frames(frames)
+    parts = [np.zeros((0, n_columns))]
+    for k, atoms in enumerate(frames):
+        if key not in atoms.arrays:
+            parts.append(np.full((len(atoms), n_columns), np.nan))
+            continue
+        try:
+            values = np.asarray(atoms.arrays[key], float).reshape(len(atoms), n_columns)
+        except (TypeError, ValueError):
+            shape = np.shape(atoms.arrays[key])
+            raise DataError(
+                f"{frames.where(k)}: array {key} has shape {shape}, expected {n_columns} number(s) for each atom"
+            ) from None
+        if np.isnan(values).any() or (positive and not ((values > 0) & np.isfinite(values)).all()):
+            raise DataError(
+                f"{frames.where(k)}: array {key} holds {'numbers that are not positive' if positive else 'NaN'}"
+            )
+        parts.append(values)
+    return np.concatenate(parts)
 
 
 def _result(atoms, name):

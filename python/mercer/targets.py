@@ -115,7 +115,8 @@ def resolve_e0(e0, species, counts, energies, isolated=None, *, scaling="sqrt", 
     Parameters
     ----------
     e0 : {"auto", "isolated", "lstsq", "average", "none"}, mapping, float or None
-        "auto": isolated atoms where the data hold them, least squares for the elements that remain. "isolated": an
+        "auto": isolated atoms where the data hold them, least squares for the elements that remain, zero where no frame
+        has an energy. "isolated": an
         isolated atom of every element is demanded. "lstsq": minimum-norm solution of counts @ e0 = energies, so
         that compositions of lower rank (NaCl alone) are allowed. "average": mean energy per atom, the same for all
         elements. "none", None or 0: zero. A number: the same for all elements. A mapping {atomic number: eV}.
@@ -198,7 +199,9 @@ def resolve_e0(e0, species, counts, energies, isolated=None, *, scaling="sqrt", 
             f"add frames of one atom with config_type=IsolatedAtom, or use e0='auto'"
         )
     undetermined = nothing
-    if unknown.any():
+    if unknown.any() and e0 == "auto" and not len(energies):  # forces alone: energies have no zero
+        sources = ["none" if missing else source for missing, source in zip(unknown, sources, strict=True)]
+    elif unknown.any():
         _require_energies(energies)
         weights = 1.0 / SIGMA_SCALINGS[scaling](n_atoms)
         # rows of zeros, so that vt is square also where there are fewer frames than elements

@@ -117,7 +117,10 @@ def test_contradicting_isolated_atoms_and_no_energies():
     with pytest.raises(DataError, match=r"isolated atoms of 1 have energies from -13.6 to -13.5 eV"):
         targets.resolve_e0("auto", SPECIES, compositions(5), np.zeros(5), {1: [-13.6, -13.5]})
     with pytest.raises(DataError, match="no energies"):
-        targets.resolve_e0("auto", SPECIES, np.zeros((0, 3)), np.zeros(0))
+        targets.resolve_e0("lstsq", SPECIES, np.zeros((0, 3)), np.zeros(0))
+    nothing = targets.resolve_e0("auto", SPECIES, np.zeros((0, 3)), np.zeros(0), {1: [-13.6]})
+    assert nothing.energies.tolist() == [-13.6, 0.0, 0.0]
+    assert nothing.sources == ("isolated atom", "none", "none")
 
 
 @pytest.mark.parametrize(("scaling", "factor"), [("sqrt", [2, 3]), ("per_atom", [4, 9]), ("total", [1, 1])])

@@ -28,7 +28,10 @@ def run_predict(model, files, output, session, std=None, prefix="mercer_"):
         for k, atoms in enumerate(frames):
             stop = start + len(atoms)
             for name, values in predicted.items():
-                if len(values) == len(frames) and name.startswith("energy"):
+                if name in ("virial", "stress"):
+                    if np.isfinite(values[k]).all():
+                        atoms.info[prefix + name] = np.array(values[k])
+                elif len(values) == len(frames) and name.startswith("energy"):
                     atoms.info[prefix + name] = float(values[k])
                 else:
                     atoms.arrays[prefix + name] = np.array(values[start:stop])
@@ -36,7 +39,7 @@ def run_predict(model, files, output, session, std=None, prefix="mercer_"):
         with session.stage("write"):
             write_frames(temporary, frames)
     names = ", ".join(prefix + name for name in predicted)
-    session.say(f"\n{len(frames)} structures with {names} (eV) are in {output}")
+    session.say(f"\n{len(frames)} structures with {names} (eV, Angstrom) are in {output}")
 
 
 def run_evaluate(model, files, output, options, session):

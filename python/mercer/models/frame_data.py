@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mercer.descriptors import Environments
 from mercer.errors import DataError
 from mercer.neighbors import build_pairs
 from mercer.structures import Frames, Labels, as_frames, read_labels, species_numbers, symbols, to_batch
@@ -40,6 +41,8 @@ class FrameData:
     numbers : (n_atoms,) int32 array
     offsets : (n_frames + 1,) int64 array
     labels : Labels or None
+    known : Environments or None
+        Where the neighbours are known already.
     """
 
     frames: Frames
@@ -47,10 +50,15 @@ class FrameData:
     numbers: np.ndarray
     offsets: np.ndarray
     labels: Labels | None = None
+    known: Environments | None = None
 
     @classmethod
     def read(cls, frames, labels=None):
-        """Of an Atoms or a list, checked; `labels` must be those of the same frames."""
+        """Of an Atoms, a list or Environments, checked; `labels` must be those of the same frames."""
+        if isinstance(frames, Environments):
+            structures = frames.structures
+            numbers, offsets = np.array(structures.numbers), np.array(structures.offsets)
+            return cls(frames.frames, np.arange(len(frames.frames)), numbers, offsets, labels, frames)
         frames = as_frames(frames)
         batch = to_batch(frames)
         numbers, offsets = np.array(batch.numbers), np.array(batch.offsets)
@@ -89,12 +97,29 @@ class FrameData:
             None if self.labels is None else self.labels.take(indices),
         )
 
-    def chunks(self, max_atoms):
-        """Yield `Chunk`s of consecutive frames, with at most `max_atoms` atoms each but at least one frame."""
+    def chunks(self, budget, costs=None, breaks=()):
+        """Yield `Chunk`s of consecutive frames.
+
+        Parameters
+        ----------
+        budget : float
+            Most that the frames of a chunk cost together; but every chunk has a frame.
+        costs : (n_frames,) array, optional
+            Of the frames, in any unit. Default: numbers of atoms.
+        breaks : sequence of int
+            Frames at which a chunk must begin.
+        """
+        if self.known is not None:
+            yield Chunk(
+                slice(0, len(self)), slice(0, len(self.numbers)), self.frames, self.numbers, self.offsets, self.known
+            )
+            return
+        total = self.offsets if costs is None else np.concatenate([[0.0], np.cumsum(costs)])
+        breaks = np.unique([*breaks, len(self)])
         start = 0
         while start < len(self):
-            stop = int(np.searchsorted(self.offsets, self.offsets[start] + max_atoms, side="right")) - 1
-            stop = min(max(stop, start + 1), len(self))
+            stop = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
+            stop = min(max(stop, start + 1), int(breaks[np.searchsorted(breaks, start, side="right")]))
             atoms = slice(int(self.offsets[start]), int(self.offsets[stop]))
             yield Chunk(
                 slice(start, stop),
@@ -140,6 +165,11 @@ class Chunk:
     frames: Frames
     numbers: np.ndarray
     offsets: np.ndarray
+    known: Environments | None = None
+
+    def environments(self, r_cut):
+        """The frames with one neighbour list for all terms, up to the largest of their cutoffs."""
+        return Environments.of(self.frames, r_cut) if self.known is None else self.known
 
 
 def plain(value):

@@ -8,13 +8,15 @@ from mercer.models.potential import Potential
 from mercer.models.potential_file import potential_from_file
 
 
-def load(path):
+def load(path, *, baseline=None):
     """Read a model.
 
     Parameters
     ----------
     path : path-like
         A file that `Potential.save` wrote; the content decides, not the name.
+    baseline : optional
+        As given to `Potential`; needed where it was an ASE calculator, which a file cannot hold.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def load(path):
         raise ModelFileError(
             f"{path}: holds a {header.get('kind')!r}, written by mercer {version}; expected a potential"
         )
-    return potential_from_file(Potential, path, header, arrays, version)
+    return potential_from_file(Potential, path, header, arrays, version, baseline)
 
 
 def _starts_with_xml(path):

@@ -1,4 +1,4 @@
-"""Interatomic potentials: sums of sparse Gaussian processes on local environments, learnt from labels of frames."""
+"""Interatomic potentials: sums of sparse Gaussian processes, learnt from energies, forces and virials of frames."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from mercer import targets
+from mercer import baselines, targets
 from mercer._validation import check_choice, check_count, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SOLVERS, SparseSystem
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
+from mercer.models.memory import Plan, parse_bytes
 from mercer.models.potential_file import potential_to_file
-from mercer.models.row_kinds import ROW_KINDS, Targets, stack
+from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
 from mercer.models.sparse_points import choose_points
 from mercer.models.term import SparseTerm, Term
-from mercer.structures import LABEL_KINDS, info_numbers, read_labels
+from mercer.structures import LABEL_KINDS, read_labels
 
 _log = logging.getLogger("mercer")
 
-#: Rows of K are kept for the statistics of residuals while they take less than this; else they are computed again.
-_ROWS_BYTES = 128 * 2**20
+#: Prior variances of what a standard deviation can be asked for, of one term: (rows,) arrays.
+PRIOR_VARIANCES = {
+    "energy": lambda term, environments: term.frame_variance(environments),
+    "energies": lambda term, environments: term.atom_variance(environments),
+}
 
 
 class Potential(BaseEstimator):
-    """Sum of sparse Gaussian processes for local energies, learnt from total and local energies.
+    """Sum of sparse Gaussian processes for local energies, learnt from energies, forces and virials.
 
     The energy of a frame is sum_i (E0(species of i) + sum_t f_t(x_i^t)), where f_t(x) = sum_m c_m delta_t^2 k_t(x, x_m)
     is the sum over the sparse points of term t. All terms are solved at once, from the labels of all frames.
@@ -43,21 +48,25 @@ class Potential(BaseEstimator):
     terms : Term or list of Term
     sigma : mapping, optional
         Standard deviation of the labels: ``energy`` in eV per atom (see `sigma_scaling`), ``energies`` (local energies)
-        in eV, ``forces`` in eV/Angstrom per component, ``virial`` in eV per atom. A kind that is missing or None is not
-        trained on. Default: 0.001 eV per atom, 0.01 eV, 0.1 eV/Angstrom, 0.05 eV per atom.
+        in eV, ``forces`` in eV/Angstrom per component, ``virial`` in eV per atom (of stresses too). A kind that is
+        missing or None is not trained on. Default: 0.001 eV per atom, 0.01 eV, 0.1 eV/Angstrom, 0.05 eV per atom: those
+        of published potentials (Bartok et al., Phys. Rev. X 8, 041048 (2018)).
     sigma_scaling : {"sqrt", "per_atom", "total"}
-        The sigma of the energy of a frame of n atoms is sigma sqrt(n) (the rule of gap_fit; published GAP settings need
-        it), sigma n, or sigma.
+        The sigma of the energy, and of each component of the virial, of a frame of n atoms is sigma sqrt(n) (the rule
+        of gap_fit; published GAP settings need it), sigma n, or sigma.
     e0 : {"auto", "isolated", "lstsq", "average", "none"}, mapping, float or None
         Energies of free atoms, subtracted before the fit and added back. "auto": from isolated atoms, and by least
         squares on the compositions for elements without one. "isolated": isolated atoms are demanded. "lstsq": least
         squares only (minimum norm where compositions are not independent). "average": mean energy per atom. "none" or
         None: zero. A number: the same for all. A mapping {"Si": -0.8}: given.
-    baseline : None
-        Reserved: an energy that is subtracted before the fit and added back.
+    baseline : Baseline, ASE calculator, list of these, or None
+        What is subtracted from the labels before the fit and added to every prediction, such as
+        ``mercer.baselines.ZBL(1.0, 2.0)``; stored in the model file (of a calculator, the name).
     config_type_sigma : mapping, optional
         {config_type: {kind: sigma}} in place of `sigma` for these frames, scaled in the same way; None: not trained on.
-        A frame with `energy_sigma` (or `energies_sigma`) in its info uses that as it is, unscaled.
+        A frame with `energy_sigma`, `energies_sigma`, `force_sigma` or `virial_sigma` in its info uses that as it is,
+        unscaled; atoms with `force_atom_sigma`, `force_component_sigma` or `force_mask` (left out) in the arrays of
+        their frame, too.
     solver : {"whitened", "qr", "normal"}
         See `mercer.linalg.SparseSystem`.
     seed : int
@@ -65,6 +74,9 @@ class Potential(BaseEstimator):
     max_selection : int, optional
         Sparse points are chosen among at most so many environments per term, drawn at random (evenly over species), so
         that the choice keeps to bounded memory. Default: 20000, or what fits into 256 MB.
+    max_memory : int or str, optional
+        Bytes, or a text such as "2GB", that `fit` may take beyond what the frames take and what was there before: the
+        sizes of its pieces follow. Default: pieces of 64 MB.
 
     Attributes
     ----------
@@ -88,7 +100,8 @@ class Potential(BaseEstimator):
     neighbours, give E0 and are otherwise left out of the fit. The model's energy of an isolated atom is E0 plus what
     the kernels give there, which is not zero in general.
 
-    Training streams over chunks of frames: memory is a chunk plus 2 M^2 numbers.
+    Training streams over chunks of frames: memory is a chunk plus a few matrices of M^2 numbers (`estimate` says how
+    much).
 
     References
     ----------
@@ -123,6 +136,7 @@ class Potential(BaseEstimator):
         solver="whitened",
         seed=0,
         max_selection=None,
+        max_memory=None,
     ):
         self.terms = terms
         self.sigma = sigma
@@ -133,6 +147,7 @@ class Potential(BaseEstimator):
         self.solver = solver
         self.seed = seed
         self.max_selection = max_selection
+        self.max_memory = max_memory
         self._check_parameters()
 
     @property
@@ -179,32 +194,26 @@ class Potential(BaseEstimator):
         clock, progress = _Clock(), progress or _silent
         terms = self._terms()
         with clock("read"):
-            data = FrameData.read_labelled(frames, labels)
-            self._check_elements(data, terms)
-            isolated = self._isolated(data)
-            training = data.take(self._usable(data, isolated))
-            e0 = self._resolve_e0(data, training, isolated)
-            all_targets = self._targets(training, e0)
+            labelled = FrameData.read_labelled(frames, labels)
+            data, isolated, training, e0, all_targets = self._training_data(labelled, terms)
+            plan = self._plan(training, all_targets, terms)
         with clock("selection"):
             if sparse_points is None:
                 sparse_points = [
-                    choose_points(term, training, (self.seed, t), self.max_selection, progress)
+                    choose_points(term, training, (self.seed, t), self.max_selection, progress, plan.selection_bytes)
                     for t, term in enumerate(terms)
                 ]
             sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
             system = SparseSystem(_block_diagonal([term.gram() for term in sparse_terms]), solver=self.solver)
-        kept = []  # blocks for the residuals
-        keep = 8 * system.n_points * sum(int(t.used.sum()) for t in all_targets) <= _ROWS_BYTES
-        for block in _row_blocks(sparse_terms, training, all_targets, clock):
-            _, done, K, y, sigma = block
+        for done, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock):
             with clock("solver"):
                 system.update(K, y, sigma)
-            if keep:
-                kept.append(block)
+            del K
             progress("rows", done, len(training))
         with clock("solver"):
             progress("solve", 0, 1)
             solution = system.solve()
+            del system
             progress("solve", 1, 1)
 
         self.terms_ = sparse_terms
@@ -212,9 +221,10 @@ class Potential(BaseEstimator):
         self.covariance_ = solution.covariance
         self.free_atoms_ = e0
         self.log_marginal_likelihood_ = solution.log_marginal_likelihood
+        self.baselines_ = baselines.as_baselines(self.baseline)
+        self.calibration_ = {}
         with clock("residuals"):
-            blocks = kept if keep else _row_blocks(sparse_terms, training, all_targets, clock)
-            residuals = _residuals(blocks, solution.weights)
+            residuals = self._residuals(training, all_targets)
         self.fit_report_ = {
             "n_frames": len(data),
             "n_atoms": int(data.offsets[-1]),
@@ -254,15 +264,19 @@ class Potential(BaseEstimator):
 
     # -------------------------------------------------------------------------------------------- predict
 
-    def predict(self, frames, *, std=False, out=None, progress=None):
-        """Energies of frames and atoms, with standard deviations on request.
+    def predict(self, frames, *, forces="auto", std=False, out=None, progress=None):
+        """Energies, forces, virials and stresses, with standard deviations on request.
 
         Parameters
         ----------
-        frames : Atoms or list of Atoms
+        frames : Atoms, list of Atoms, or Environments
+            Environments have the neighbours already, up to at least `r_cut`.
+        forces : bool or "auto"
+            Whether forces, virials and stresses are wanted, which cost several times what energies do. "auto": wherever
+            the kernels have derivatives.
         std : bool or collection of str
-            Kinds ("energy", "energies") whose standard deviation is wanted; True is both. It is that of the model
-            (DTC), without the noise of a label, and without that of E0.
+            Kinds ("energy", "energies", "forces") whose standard deviation is wanted; True is the energies. It is that
+            of the model (DTC), times the factor of `calibrate`, without the noise of a label, and without that of E0.
         out : dict of ndarray, optional
             Arrays to write the results into, by key.
         progress : callable, optional
@@ -272,12 +286,16 @@ class Potential(BaseEstimator):
         -------
         dict
             "energy" (n_frames,) and "energies" (n_atoms,), eV, the sum of the latter over a frame being the former;
-            "energy_std", "energies_std" as asked for.
+            "forces" (n_atoms, 3), eV/Angstrom; "virial" (n_frames, 3, 3), eV, -d energy / d strain; "stress"
+            (n_frames, 6), eV/Angstrom^3 in ASE's order xx, yy, zz, yz, xz, xy and sign (tension positive), NaN where a
+            frame is not periodic in three directions; "energy_std", "energies_std", "forces_std" as asked for.
 
         Raises
         ------
         DataError
             An element that the potential does not know, naming the frame.
+        ConfigError
+            Forces of a kernel without derivatives.
         ModelFileError
             Standard deviations of a model that was saved without them.
 
@@ -288,31 +306,85 @@ class Potential(BaseEstimator):
         """
         self._check_fitted()
         progress = progress or _silent
+        gradients = self._wants_gradients(forces)
         wanted = self._wanted_std(std)
         data = FrameData.read(frames)
         self._check_known(data)
-        shapes = {"energy": (len(data),), "energies": (int(data.offsets[-1]),)}
+        n_frames, n_atoms = len(data), int(data.offsets[-1])
+        shapes = {"energy": (n_frames,), "energies": (n_atoms,), "forces": (n_atoms, 3)}
+        shapes |= {"virial": (n_frames, 3, 3), "stress": (n_frames, 6)}
         shapes |= {f"{kind}_std": shapes[kind] for kind in wanted}
+        if not gradients:
+            shapes = {key: shape for key, shape in shapes.items() if key not in ("forces", "virial", "stress")}
         result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
-        weights = np.split(self.weights_, np.cumsum([len(term) for term in self.terms_])[:-1])
         for chunk in data.chunks(_chunk_atoms(self.terms_)):
-            numbers, offsets = chunk.numbers, chunk.offsets
-            features = [term.features(chunk.frames) for term in self.terms_]
-            local = [term.atom_rows(X, numbers) for term, X in zip(self.terms_, features, strict=True)]
-            energies = self.free_atoms_.per_atom(numbers)
-            for K, w in zip(local, weights, strict=True):
-                energies += K @ w
+            environments = chunk.environments(self.r_cut)
+            energies, positions, strain = self._evaluate(environments, gradients)
+            energies += self.free_atoms_.per_atom(chunk.numbers)
             result["energies"][chunk.atoms] = energies
-            result["energy"][chunk.span] = targets.sum_over_frames(energies, offsets)
-            if "energies" in wanted:
-                prior = sum(t.atom_variance(X) for t, X in zip(self.terms_, features, strict=True))
-                result["energies_std"][chunk.atoms] = np.sqrt(self.covariance_.variance(stack(local), prior))
-            if "energy" in wanted:
-                rows = targets.sum_over_frames(stack(local), offsets)
-                prior = sum(t.frame_variance(X, numbers, offsets) for t, X in zip(self.terms_, features, strict=True))
-                result["energy_std"][chunk.span] = np.sqrt(self.covariance_.variance(rows, prior))
+            if gradients:
+                np.negative(positions, out=result["forces"][chunk.atoms])
+                np.negative(strain, out=result["virial"][chunk.span])
+            if self.baselines_:
+                base = baselines.evaluate(self.baselines_, chunk.frames, gradients)
+                for key, where, part in zip(
+                    ("energies", "forces", "virial"), (chunk.atoms, chunk.atoms, chunk.span), base, strict=True
+                ):
+                    if part is not None:
+                        result[key][where] += part
+            result["energy"][chunk.span] = targets.sum_over_frames(result["energies"][chunk.atoms], chunk.offsets)
+            if gradients:
+                result["stress"][chunk.span] = _stress(result["virial"][chunk.span], environments.structures)
+            for kind in wanted:
+                span = chunk.span if kind == "energy" else chunk.atoms
+                factor = self.calibration_.get(kind, 1.0)
+                result[f"{kind}_std"][span] = factor * self._std(kind, environments)
             progress("predict", chunk.span.stop, len(data))
         return result
+
+    def calibrate(self, frames, labels=None):
+        """Scale the standard deviations so that they match the errors on frames that were not trained on.
+
+        For each kind of label, the factor is the root mean square of error / standard deviation, which makes the errors
+        of these frames most probable under Gaussians. It is kept with the model, and `predict` applies it.
+
+        Parameters
+        ----------
+        frames, labels
+            As for `fit`.
+
+        Returns
+        -------
+        dict
+            {"energy" or "energies" or "forces": factor}, of the kinds that the frames are labelled with.
+
+        Raises
+        ------
+        DataError
+            If the frames have no labels, or fewer than two.
+        """
+        self._check_fitted()
+        self.calibration_ = {}
+        data = FrameData.read_labelled(frames, labels)
+        data = data.take(np.flatnonzero(~self._isolated(data)))
+        kinds = [kind for kind in self._std_kinds() if data.labels.has(kind).any()]
+        if not kinds or not len(data):
+            raise DataError("calibrate: no frames with labels of energies or forces; give validation frames")
+        predicted = self.predict(data.frames, forces="forces" in kinds, std=kinds)
+        factors = {}
+        for kind in kinds:
+            error, std = predicted[kind] - getattr(data.labels, kind), predicted[f"{kind}_std"]
+            known = np.isfinite(error) & (std > 0)
+            if known.sum() < 2:
+                raise DataError(f"calibrate: {int(known.sum())} labels of {kind}; expected at least 2")
+            factors[kind] = float(np.sqrt(np.mean((error[known] / std[known]) ** 2)))
+        self.calibration_ = factors
+        return dict(factors)
+
+    @property
+    def r_cut(self):
+        """Cutoff of the neighbour list that serves all terms, Angstrom."""
+        return max(term.descriptor.r_cut for term in self._terms())
 
     # ------------------------------------------------------------------------------------------- save, load
 
@@ -341,13 +413,14 @@ class Potential(BaseEstimator):
         terms = self._terms()
         if not terms or not all(isinstance(term, Term) for term in terms):
             raise ConfigError("Potential: terms must be a Term or a list of at least one")
-        if self.baseline is not None:
-            raise ConfigError(f"Potential: baseline={self.baseline!r} is not available; leave it None")
+        baselines.as_baselines(self.baseline)
         check_choice(self.sigma_scaling, targets.SIGMA_SCALINGS, "sigma_scaling")
         check_choice(self.solver, SOLVERS, "solver")
         check_count(self.seed, "seed", minimum=0)
         if self.max_selection is not None:
             check_count(self.max_selection, "max_selection")
+        if self.max_memory is not None:
+            parse_bytes(self.max_memory)
         self._sigma()
         for name, values in (self.config_type_sigma or {}).items():
             targets.check_sigma(values, f"config_type_sigma[{name!r}]")
@@ -368,7 +441,8 @@ class Potential(BaseEstimator):
 
     def _check_elements(self, data, terms):
         for term in terms:
-            data.require_species(term.descriptor.species, f"the descriptor {type(term.descriptor).__name__}")
+            if term.descriptor.species is not None:
+                data.require_species(term.descriptor.species, f"the descriptor {type(term.descriptor).__name__}")
 
     def _check_known(self, data):
         data.require_species(self.species_, "the potential")
@@ -392,8 +466,7 @@ class Potential(BaseEstimator):
                 f"expected one atom, or another config_type"
             )
         single = np.flatnonzero(~isolated & (n_atoms == 1))
-        cutoff = max(term.descriptor.r_cut for term in self._terms())
-        isolated[single] = ~data.take(single).has_neighbours(cutoff)
+        isolated[single] = ~data.take(single).has_neighbours(self.r_cut)
         return isolated
 
     def _usable(self, data, isolated):
@@ -411,6 +484,103 @@ class Potential(BaseEstimator):
                 f"trains on {', '.join(ROW_KINDS)})"
             )
         return usable
+
+    def _training_data(self, data, terms):
+        """All frames less the baseline; which are isolated atoms; those to train on, sorted by the kinds of labels that
+        they have; E0; targets."""
+        self._check_elements(data, terms)
+        data = self._less_baseline(data)
+        isolated = self._isolated(data)
+        training = data.take(self._usable(data, isolated))
+        e0 = self._resolve_e0(data, training, isolated)
+        all_targets = self._targets(training, e0)
+        order = np.argsort(_signature(training, all_targets), kind="stable")
+        if np.any(np.diff(order) < 0):
+            training = training.take(order)
+            all_targets = self._targets(training, e0)
+        return data, isolated, training, e0, all_targets
+
+    def _less_baseline(self, data):
+        """Labels without what the baseline gives."""
+        parts = baselines.as_baselines(self.baseline)
+        if not parts:
+            return data
+        labels = data.labels
+        gradients = any(labels.has(kind).any() for kind in ("forces", "virial") if self._trains_on(kind))
+        energies, forces, virial = baselines.evaluate(parts, data.frames, gradients)
+        less = {"energies": labels.energies - energies}
+        less["energy"] = labels.energy - targets.sum_over_frames(energies, data.offsets)
+        if gradients:
+            less |= {"forces": labels.forces - forces, "virial": labels.virial - virial}
+        without = replace(labels, **less)
+        for kind in ("energy", "energies", "forces", "virial"):
+            lost = np.flatnonzero(labels.has(kind) & ~without.has(kind))
+            if len(lost) and self._trains_on(kind):
+                raise DataError(
+                    f"{data.where(lost[0])}: the baseline gives no {kind}, but the frame is labelled with it; train "
+                    f"without (sigma={{'{kind}': None, ...}}), or take another baseline"
+                )
+        return replace(data, labels=without)
+
+    def _evaluate(self, environments, gradients):
+        """What the terms give: energies of atoms, derivatives by positions and by strain."""
+        weights = np.split(self.weights_, np.cumsum([len(term) for term in self.terms_])[:-1])
+        total = None
+        for term, w in zip(self.terms_, weights, strict=True):
+            parts = term.evaluate(environments, w, gradients)
+            total = (
+                parts if total is None else tuple(t if t is None else t + p for t, p in zip(total, parts, strict=True))
+            )
+        return total
+
+    def _std(self, kind, environments):
+        """Standard deviation of a kind of prediction, not calibrated."""
+        K = stack([term.rows(environments, (kind,))[kind] for term in self.terms_])
+        prior = sum(PRIOR_VARIANCES[kind](term, environments) for term in self.terms_)
+        std = np.sqrt(self.covariance_.variance(K, prior.reshape(-1)))
+        return std.reshape(-1, 3) if kind == "forces" else std
+
+    def _std_kinds(self):
+        """Kinds of predictions that have a standard deviation here."""
+        return tuple(PRIOR_VARIANCES)
+
+    def _wants_gradients(self, forces):
+        possible = all(term.term.kernel.differentiable for term in self.terms_)
+        if isinstance(forces, str):
+            check_choice(forces, ("auto",), "forces")
+            return possible
+        if forces and not possible:
+            kernel = next(term.term.kernel for term in self.terms_ if not term.term.kernel.differentiable)
+            raise ConfigError(
+                f"{kernel} has no derivative everywhere, so this potential has no forces; use forces=False"
+            )
+        return bool(forces)
+
+    def _residuals(self, data, all_targets):
+        """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows."""
+        sums = defaultdict(lambda: np.zeros(4))
+        gradients = any(target.kind.gradient for target in all_targets)
+        for chunk in data.chunks(_chunk_atoms(self.terms_)):
+            predicted = self._evaluate(chunk.environments(self.r_cut), gradients)
+            for target in all_targets:
+                span = target.kind.span(chunk)
+                used = target.used[span]
+                r = (target.values[span] - target.kind.predicted(chunk, *predicted))[used]
+                sigma = target.sigma[span][used]
+                sums[target.kind.name] += [len(r), np.abs(r).sum(), r @ r, np.sum((r / sigma) ** 2)]
+        return {
+            kind: {
+                "n": int(n),
+                "mae": float(absolute / n),
+                "rmse": float(np.sqrt(squares / n)),
+                "rms_over_sigma": float(np.sqrt(weighted / n)),
+            }
+            for kind, (n, absolute, squares, weighted) in sums.items()
+        }
+
+    def _plan(self, training, all_targets, terms):
+        sizes = [(term.descriptor.n_features, _points(term)) for term in terms]
+        return Plan.of(training, all_targets, sizes, self.max_memory)
 
     def _trains_on(self, kind):
         per_config = (self.config_type_sigma or {}).values()
@@ -448,7 +618,7 @@ class Potential(BaseEstimator):
                     self._sigma(),
                     scaling=self.sigma_scaling,
                     config_type_sigma=self.config_type_sigma,
-                    absolute=info_numbers(data.frames, f"{name}_sigma"),
+                    absolute=given_sigma(kind, data.frames),
                 )
                 found.append(Targets(kind, kind.values(data, e0), kind.per_row(sigma, data)))
         return found
@@ -460,8 +630,9 @@ class Potential(BaseEstimator):
         for kind, (key, n_frames) in data.labels.found.items():
             report[kind] = {"key": key, "frames": n_frames, "rows": rows.get(kind, 0)}
             if not rows.get(kind):
-                why = "no sigma is given for it" if kind in ROW_KINDS else "this version trains on energies"
-                _log.info("labels found but not used: %s (%s) in %d frames; %s", kind, key, n_frames, why)
+                _log.info(
+                    "labels found but not used: %s (%s) in %d frames: no sigma is given for it", kind, key, n_frames
+                )
         return report
 
     def _wanted_std(self, std):
@@ -470,7 +641,7 @@ class Potential(BaseEstimator):
             std = [std]
         wanted = (kinds if std else ()) if isinstance(std, (bool, np.bool_)) or std is None else tuple(std)
         for kind in wanted:
-            check_choice(kind, kinds, "std")
+            check_choice(kind, self._std_kinds(), "std")
         if wanted and self.covariance_ is None:
             raise ModelFileError(
                 "this potential was saved without its covariance: no standard deviations; save it with variance=True"
@@ -478,40 +649,45 @@ class Potential(BaseEstimator):
         return wanted
 
 
-def _row_blocks(terms, data, all_targets, clock):
-    """Rows of K with their targets, chunk by chunk: yields (kind, frames done, K, y, sigma)."""
-    for chunk in data.chunks(_chunk_atoms(terms)):
-        with clock("features"):
-            features = [term.features(chunk.frames) for term in terms]
-        for target in all_targets:
+def _signature(data, all_targets):
+    """A number per frame that tells which kinds of labels it is trained on."""
+    return sum(
+        (target.in_frames(data).astype(int) << k for k, target in enumerate(all_targets)), np.zeros(len(data), int)
+    )
+
+
+def _row_blocks(terms, data, all_targets, plan, clock):
+    """Rows of K with their targets, chunk by chunk: yields (frames done, K, y, sigma)."""
+    signature = _signature(data, all_targets)
+    r_cut = max(term.descriptor.r_cut for term in terms)
+    for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes, 1 + np.flatnonzero(np.diff(signature))):
+        present = [target for k, target in enumerate(all_targets) if signature[chunk.span.start] >> k & 1]
+        with clock("rows"):
+            environments = chunk.environments(r_cut)
+            blocks = [term.rows(environments, [target.kind.name for target in present]) for term in terms]
+        for target in present:
             span = target.kind.span(chunk)
             used = target.used[span]
-            if used.any():
-                with clock("kernel"):
-                    K = target.kind.rows(terms, features, chunk, used)
-                yield target.kind.name, chunk.span.stop, K, target.values[span][used], target.sigma[span][used]
+            K = stack([block.pop(target.kind.name) for block in blocks])
+            if not used.all():
+                K = K[used]
+            yield chunk.span.stop, K, target.values[span][used], target.sigma[span][used]
 
 
-def _residuals(blocks, weights):
-    """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows."""
-    sums = defaultdict(lambda: np.zeros(4))
-    for kind, _, K, y, sigma in blocks:
-        r = y - K @ weights
-        sums[kind] += [len(r), np.abs(r).sum(), r @ r, np.sum((r / sigma) ** 2)]
-    return {
-        kind: {
-            "n": int(n),
-            "mae": float(absolute / n),
-            "rmse": float(np.sqrt(squares / n)),
-            "rms_over_sigma": float(np.sqrt(weighted / n)),
-        }
-        for kind, (n, absolute, squares, weighted) in sums.items()
-    }
+def _stress(virial, structures):
+    """-virial / volume in Voigt order, of frames that are periodic in three directions; else NaN: (n_frames, 6)."""
+    volume = np.abs(np.linalg.det(np.asarray(structures.cells).reshape(-1, 3, 3)))
+    volume = np.where(np.asarray(structures.pbc).reshape(-1, 3).all(axis=1), volume, np.nan)
+    return -virial.reshape(-1, 9)[:, [0, 4, 8, 5, 2, 1]] / volume[:, None]
 
 
 def _chunk_atoms(terms):
-    """Atoms per chunk: features and rows of all terms then take about `_base.BLOCK_BYTES`."""
+    """Atoms per chunk of predictions: their features, and rows of K, take about `_base.BLOCK_BYTES`."""
     return block_rows(sum(term.points.features.shape[1] + len(term) for term in terms))
+
+
+def _points(term):
+    return sum(term.n_sparse.values()) if isinstance(term.n_sparse, Mapping) else term.n_sparse
 
 
 def _block_diagonal(blocks):

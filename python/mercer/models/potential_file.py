@@ -4,10 +4,13 @@ Header (format 1), every hyperparameter explicit::
 
     kind           "potential"
     units          {"energy": "eV", "length": "Angstrom"}
-    parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection as given to Potential
+    parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection, max_memory as given to
+                   Potential
     species        [atomic number, ...] that the potential knows, ascending
     e0             {"energies": [eV per species], "sources": [...], "undetermined": [[...], ...]}
     terms          [{descriptor, kernel, delta, n_sparse, selection, match_species, n_points, n_features}, ...]
+    baseline       [{"type", its parameters}, ...] of `mercer.baselines`, added to what follows; absent without one
+    calibration    {kind: factor} of standard deviations; absent before `Potential.calibrate`
     log_marginal_likelihood
     report         Potential.fit_report_ without times, so that the same fit gives the same file
 
@@ -15,9 +18,11 @@ Arrays: ``terms.<t>.features`` (n_points, n_features), ``terms.<t>.species`` (n_
 (n_points, 2), ``terms.<t>.weights`` (n_points,), and, where error bars are wanted, ``covariance.points`` (rank,) and
 ``covariance.factors`` (rank + 1, rank) as in `mercer.linalg.SparseCovariance`, over the points of all terms in a row.
 
-    energy = sum_i (e0(species of i) + sum_t sum_m weights_m delta_t^2 k_t(x_i, features_m)),
+    energy = baseline + sum_i e0(species of i) + sum_t sum_r sum_m weights_m delta_t^2 k_t(x_r, features_m),
 
-where k_t is zero between different species if match_species.
+summed over the rows r that the descriptor of term t makes, one per atom or per cluster of atoms; k_t is zero between
+rows of different species (of the centre, or kinds of clusters) if match_species. Where the last column of a row is a
+factor F, k_t is F_r F_m k(x_r, x_m) of the columns before it.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mercer.baselines import as_baselines, baselines_from_dicts
 from mercer.errors import MercerError, ModelFileError
 from mercer.linalg import SparseCovariance
 from mercer.models.frame_data import by_symbol, plain
@@ -33,7 +39,7 @@ from mercer.models.sparse_points import SparsePoints
 from mercer.models.term import SparseTerm, Term
 from mercer.targets import FreeAtomEnergies
 
-_PARAMETERS = ("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection")
+_PARAMETERS = ("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection", "max_memory")
 
 
 def potential_to_file(potential, *, variance):
@@ -56,6 +62,10 @@ def potential_to_file(potential, *, variance):
         "log_marginal_likelihood": float(potential.log_marginal_likelihood_),
         "report": {key: value for key, value in potential.fit_report_.items() if key != "seconds"},
     }
+    if potential.baselines_:
+        header["baseline"] = [part.to_dict() for part in potential.baselines_]
+    if potential.calibration_:
+        header["calibration"] = dict(potential.calibration_)
     arrays, start = {}, 0
     for t, sparse_term in enumerate(potential.terms_):
         points = sparse_term.points
@@ -73,8 +83,8 @@ def potential_to_file(potential, *, variance):
     return header, arrays
 
 
-def potential_from_file(potential_class, path, header, arrays, version):
-    """The fitted potential that `potential_to_file` described.
+def potential_from_file(potential_class, path, header, arrays, version, baseline=None):
+    """The fitted potential that `potential_to_file` described; `baseline` takes the place of the stored one.
 
     Raises
     ------
@@ -91,7 +101,11 @@ def potential_from_file(potential_class, path, header, arrays, version):
             terms.append(SparseTerm(Term.from_dict(term), points))
             if terms[-1].term.descriptor.n_features != entry["n_features"]:
                 raise ValueError(f"term {t} has {entry['n_features']} features, its descriptor makes another number")
-        potential = potential_class([term.term for term in terms], **header["parameters"])
+        baselines = as_baselines(baseline) or baselines_from_dicts(header.get("baseline", ()))
+        _check_baseline(baselines, header.get("baseline", ()))
+        potential = potential_class([term.term for term in terms], baseline=baselines or None, **header["parameters"])
+        potential.baselines_ = baselines
+        potential.calibration_ = dict(header.get("calibration", {}))
         potential.terms_ = terms
         potential.weights_ = np.concatenate([arrays[f"terms.{t}.weights"] for t in range(len(terms))])
         if len(potential.weights_) != sum(map(len, terms)):
@@ -115,3 +129,11 @@ def potential_from_file(potential_class, path, header, arrays, version):
     except (MercerError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path} (written by mercer {version}) cannot be used here: {error}") from error
     return potential
+
+
+def _check_baseline(given, stored):
+    """A baseline that is given again must be of the kinds that the model was fitted with."""
+    kinds = [part.name for part in given]
+    expected = [entry["type"] for entry in stored]
+    if kinds != expected:
+        raise ValueError(f"its baseline is {', '.join(expected) or 'none'}, but {', '.join(kinds)} is given")

@@ -17,6 +17,8 @@ _MAX_SELECTION = 20_000
 _SELECTION_BYTES = 256 * 2**20
 #: Atoms whose features are computed at a time.
 _CHUNK_ATOMS = 2048
+#: Columns of the kernel that leverage scores of clusters are taken from.
+_KERNEL_COLUMNS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +28,11 @@ class SparsePoints:
     Attributes
     ----------
     features : (M, n_features) float array
+        With the factor as last column where the descriptor has one.
     species : (M,) int32 array
-        Atomic numbers of the centres.
+        Atomic numbers of the centres, or numbers of the kinds of clusters: points of one number covary.
     origin : (M, 2) int64 array
-        Frame of the training set and atom in it, counted from 0; -1 where unknown.
+        Frame of the training set and atom in it (or cluster), counted from 0; -1 where unknown.
     """
 
     features: np.ndarray
@@ -52,11 +55,12 @@ class SparsePoints:
         return len(self.features)
 
 
-def choose_points(term, data, seed, max_selection=None, progress=None):
+def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes=_SELECTION_BYTES):
     """Sparse points of a term from the environments of `data` (FrameData).
 
     The features of at most `max_selection` environments, drawn at random (seeded) from each species in proportion to
-    its number, are held at once; the term's `selection` chooses among them.
+    its number, are held at once; the term's `selection` chooses among them. Of clusters the coordinates decide, and
+    each point keeps its factor; "cur" then takes leverage scores of the kernel.
 
     Raises
     ------
@@ -65,39 +69,66 @@ def choose_points(term, data, seed, max_selection=None, progress=None):
     ConfigError
         If `n_sparse` is a mapping that leaves out a species of the data.
     """
-    species = data.numbers if term.match_species else np.zeros_like(data.numbers)
-    shares = _shares(term.n_sparse, species)
+    descriptor = term.descriptor
+    groups, offsets = _rows(term, data)
+    species = groups if term.match_species else np.zeros_like(groups)
+    shares = _shares(term, species)
     if max_selection is None:
-        max_selection = min(_MAX_SELECTION, _SELECTION_BYTES // (8 * term.descriptor.n_features))
+        max_selection = min(_MAX_SELECTION, int(max_bytes) // (8 * descriptor.n_features))
     rng = np.random.default_rng(seed)
     pool = []
     for z, share in shares.items():
         members = np.flatnonzero(species == z)
         size = max(share, max_selection * len(members) // len(species))
         pool.append(members if size >= len(members) else rng.choice(members, size, replace=False))
-    atoms = np.sort(np.concatenate(pool))
-    X = _features_of(atoms, term, data, progress)
+    rows = np.sort(np.concatenate(pool))
+    X = _features_of(rows, offsets, term, data, progress)
     options = {"method": term.selection, "kernel": term.kernel, "random_state": int(rng.integers(2**31))}
+    seen = X
+    if descriptor.has_factor:
+        seen = np.ascontiguousarray(X[:, :-1])
+        if term.selection == "cur":
+            seen = term.kernel(seen, seen[rng.choice(len(seen), min(_KERNEL_COLUMNS, len(seen)), replace=False)])
     try:
         if isinstance(term.n_sparse, Mapping):
-            members = [np.flatnonzero(species[atoms] == z) for z in shares]
-            picks = [rows[select(X[rows], n, **options)] for rows, n in zip(members, shares.values(), strict=True)]
+            members = [np.flatnonzero(species[rows] == z) for z in shares]
+            picks = [part[select(seen[part], n, **options)] for part, n in zip(members, shares.values(), strict=True)]
             chosen = np.sort(np.concatenate(picks))
         else:
-            chosen = select(X, term.n_sparse, groups=species[atoms], **options)
+            chosen = select(seen, term.n_sparse, groups=species[rows], **options)
     except ConfigError as error:
         raise DataError(f"sparse points: {error}") from error
-    atoms = atoms[chosen]
-    frames = np.searchsorted(data.offsets, atoms, side="right") - 1
-    origin = np.stack([data.origin[frames], atoms - data.offsets[frames]], axis=1)
-    return SparsePoints(X[chosen], data.numbers[atoms], origin)
+    rows = rows[chosen]
+    frames = np.searchsorted(offsets, rows, side="right") - 1
+    origin = np.stack([data.origin[frames], rows - offsets[frames]], axis=1)
+    return SparsePoints(X[chosen], groups[rows], origin)
 
 
-def _shares(n_sparse, species):
+def _rows(term, data):
+    """Groups of the rows of all frames, and the first row of each frame: (n_rows,) and (n_frames + 1,)."""
+    descriptor = term.descriptor
+    if descriptor.per_atom:
+        return data.numbers, data.offsets
+    groups, counts = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
+    for chunk in data.chunks(_CHUNK_ATOMS):
+        layout = descriptor.rows(chunk.environments(descriptor.r_cut))
+        groups.append(layout.groups)
+        counts.append(np.diff(layout.offsets))
+    return np.concatenate(groups), np.cumsum(np.concatenate(counts))
+
+
+def _shares(term, species):
     """{species: points}: the numbers of a mapping, else `n_sparse` in proportion to the environments of each."""
+    n_sparse = term.n_sparse
     found, counts = np.unique(species, return_counts=True)
     available = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    listing = ", ".join(f"{symbol(z)}: {n}" for z, n in available.items() if z) or f"{len(species)} in all"
+
+    def name(z):
+        return symbol(z) if term.descriptor.per_atom else "-".join(term.descriptor.kind_labels()[z])
+
+    listing = f"{len(species)} in all"
+    if term.match_species:
+        listing = ", ".join(f"{name(z)}: {n}" for z, n in available.items()) or listing
     if not isinstance(n_sparse, Mapping):
         if n_sparse > len(species):
             raise DataError(
@@ -105,6 +136,8 @@ def _shares(n_sparse, species):
                 f"lower n_sparse to at most {len(species)}, or add frames"
             )
         return dict(zip(found.tolist(), split_count(max(n_sparse, len(found)), counts), strict=True))
+    if not term.descriptor.per_atom:
+        raise ConfigError("n_sparse: a number per element is for descriptors of atoms; give one number for clusters")
     wanted = by_number(n_sparse)
     missing = [symbol(z) for z in available if z not in wanted]
     if missing:
@@ -118,18 +151,19 @@ def _shares(n_sparse, species):
     return wanted
 
 
-def _features_of(atoms, term, data, progress):
-    """Feature rows of the atoms with these (rising) indices; frames without any of them are not touched."""
-    wanted = np.zeros(len(data.numbers), bool)
-    wanted[atoms] = True
-    touched = np.unique(np.searchsorted(data.offsets, atoms, side="right") - 1)
+def _features_of(rows, offsets, term, data, progress):
+    """Feature rows with these (rising) indices; frames without any of them are not touched."""
+    wanted = np.zeros(int(offsets[-1]), bool)
+    wanted[rows] = True
+    touched = np.unique(np.searchsorted(offsets, rows, side="right") - 1)
     part = data.take(touched)
-    wanted = np.concatenate([wanted[data.offsets[f] : data.offsets[f + 1]] for f in touched])
-    features, done = np.empty((len(atoms), term.descriptor.n_features)), 0
+    wanted = np.concatenate([wanted[offsets[f] : offsets[f + 1]] for f in touched])
+    features, done, seen = np.empty((len(rows), term.descriptor.n_features)), 0, 0
     for chunk in part.chunks(_CHUNK_ATOMS):
-        rows = term.descriptor.transform(chunk.frames)[wanted[chunk.atoms]]
-        features[done : done + len(rows)] = rows
-        done += len(rows)
+        X = term.descriptor.transform(chunk.environments(term.descriptor.r_cut))
+        X, seen = X[wanted[seen : seen + len(X)]], seen + len(X)
+        features[done : done + len(X)] = X
+        done += len(X)
         if progress is not None:
             progress("select", chunk.span.stop, len(part))
     return features

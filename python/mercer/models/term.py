@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from mercer._validation import check_choice, check_count, check_positive
 from mercer.descriptors import Descriptor
 from mercer.errors import ConfigError
 from mercer.kernels import get_kernel
 from mercer.models.frame_data import by_symbol
 from mercer.models.sparse_points import SparsePoints
-from mercer.rows import energy_rows, self_kernel_sums
+from mercer.rows import evaluate_term, label_rows, self_kernel_sums
 from mercer.selection import SELECTIONS
+
+#: Rows of a frame whose covariance with all others is held at a time.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -22,19 +27,20 @@ class Term:
     Parameters
     ----------
     descriptor : descriptor
-        One row of features per atom, such as `mercer.SOAP`.
+        One row of features per atom, such as `mercer.SOAP`, or per cluster of atoms, such as
+        `mercer.descriptors.PairDistance`.
     kernel : kernel, str or dict
         Of two such rows, such as ``mercer.kernels.Polynomial(zeta=4)``; of unit amplitude. A name or dict is what
         `mercer.kernels.get_kernel` takes.
     delta : float
         Prior standard deviation of a local energy, eV; the covariance is delta^2 k(x, x').
     n_sparse : int or mapping
-        Number of sparse points of the term, shared out among the species of the centres in proportion to their numbers
-        of environments, at least one each; or {element: number}.
+        Number of sparse points of the term, shared out among the species of the centres (or kinds of clusters) in
+        proportion to their numbers of environments, at least one each; or {element: number}.
     selection : str
         How they are chosen: a name of `mercer.selection`, for example "random", "fps" or "cur".
     match_species : bool
-        Environments of different centre species do not covary.
+        Environments of different centre species, or kinds of clusters, do not covary.
 
     Raises
     ------
@@ -107,7 +113,11 @@ def discontinuity(descriptor):
 
 @dataclass(frozen=True, eq=False)
 class SparseTerm:
-    """A term with its sparse points: the basis functions delta^2 k(., x_m) of local energies."""
+    """A term with its sparse points: the basis functions delta^2 k(., x_m) of local energies.
+
+    A descriptor makes rows, one per atom, or one per cluster of atoms with a factor F as last column; the covariance of
+    two rows is delta^2 F F' k(x, x') where their groups match.
+    """
 
     term: Term
     points: SparsePoints
@@ -116,37 +126,100 @@ class SparseTerm:
         return len(self.points)
 
     @property
+    def descriptor(self):
+        return self.term.descriptor
+
+    @property
     def _variance(self):
         return float(self.term.delta) ** 2
 
-    def _groups(self, numbers):
-        return {"x_groups": numbers, "y_groups": self.points.species} if self.term.match_species else {}
-
-    def features(self, frames):
-        """Feature rows of the atoms of `frames`: (n, n_features)."""
-        return self.term.descriptor.transform(frames)
-
     def gram(self):
         """K_MM of this term: (M, M)."""
-        return self.atom_rows(self.points.features, self.points.species)
+        return self._covariance(self.points.features, self.points.species)
 
-    def atom_rows(self, X, numbers):
-        """Basis functions at environments: (n, M)."""
-        K = self.term.kernel(X, self.points.features, **self._groups(numbers))
-        K *= self._variance
+    def _covariance(self, X, groups):
+        """Covariance of rows of the descriptor with the sparse points: (n_rows, M)."""
+        Y = self.points.features
+        matching = {"x_groups": groups, "y_groups": self.points.species} if self.term.match_species else {}
+        if not self.descriptor.has_factor:
+            K = self.term.kernel(X, Y, **matching)
+            K *= self._variance
+            return K
+        K = self.term.kernel(X[:, :-1], Y[:, :-1], **matching)
+        K *= self._variance * X[:, -1:]
+        K *= Y[:, -1]
         return K
 
-    def frame_rows(self, X, numbers, offsets):
-        """Basis functions summed over the atoms of each frame: (n_frames, M)."""
-        K = energy_rows(self.term.kernel, X, offsets, self.points.features, **self._groups(numbers))
-        K *= self._variance
-        return K
+    def evaluate(self, environments, weights, gradients):
+        """Energies of atoms, and their derivatives by positions and strain: of (n_atoms,), (n_atoms, 3) or None,
+        (n_frames, 3, 3) or None."""
+        return evaluate_term(
+            self.descriptor,
+            self.term.kernel,
+            environments,
+            self.points.features,
+            self.points.species,
+            self._variance * weights,
+            match_groups=self.term.match_species,
+            gradients=gradients,
+        )
 
-    def atom_variance(self, X):
-        """Prior variance of local energies, eV^2: (n,)."""
-        return self._variance * self.term.kernel.diag(X)
+    def rows(self, environments, kinds):
+        """Rows of K_LM of all atoms for these kinds of labels: {kind: (n_rows, M)}; forces and virials of atom after
+        atom, frame after frame."""
+        wanted = {kind: kind in kinds for kind in ("energy", "forces", "virial")}
+        found = {}
+        if any(wanted.values()):
+            found = label_rows(
+                self.descriptor,
+                self.term.kernel,
+                environments,
+                self.points.features,
+                self.points.species,
+                match_groups=self.term.match_species,
+                **wanted,
+            )
+            found = {kind: K.reshape(-1, len(self)) for kind, K in found.items()}
+            if self._variance != 1.0:
+                for K in found.values():
+                    K *= self._variance
+        if "energies" in kinds:
+            found["energies"] = self.atom_rows(environments)
+        return found
 
-    def frame_variance(self, X, numbers, offsets):
-        """Prior variance of the energies of frames, sum_ij k(x_i, x_j) over pairs of their atoms, eV^2: (n_frames,)."""
-        groups = numbers if self.term.match_species else None
-        return self._variance * self_kernel_sums(self.term.kernel, X, offsets, groups=groups)
+    def atom_rows(self, environments, X=None):
+        """Basis functions at the atoms: (n_atoms, M)."""
+        X = self.descriptor.transform(environments) if X is None else X
+        K = self._covariance(X, self.descriptor.rows(environments).groups)
+        if not self.descriptor.has_factor:
+            return K
+        columns = [self.descriptor.share(environments, column) for column in K.T]
+        return np.stack(columns, axis=1) if columns else np.zeros((environments.structures.n_atoms, 0))
+
+    def atom_variance(self, environments):
+        """Prior variance of the energies of atoms, eV^2: (n_atoms,).
+
+        Of clusters, that part which the sparse points can express: all of it, where they lie densely in the few
+        coordinates that clusters have.
+        """
+        if not self.descriptor.has_factor:
+            return self._variance * self.term.kernel.diag(self.descriptor.transform(environments))
+        values, vectors = np.linalg.eigh(self.gram())
+        kept = values > 1e-10 * values[-1]
+        half = self.atom_rows(environments) @ (vectors[:, kept] / np.sqrt(values[kept]))
+        return np.einsum("nm,nm->n", half, half)
+
+    def frame_variance(self, environments):
+        """Prior variance of the energies of frames, sum_ij k(x_i, x_j) over pairs of their rows, eV^2: (n_frames,)."""
+        X, (offsets, groups) = self.descriptor.transform(environments), self.descriptor.rows(environments)
+        groups = groups if self.term.match_species else None
+        if not self.descriptor.has_factor:
+            return self._variance * self_kernel_sums(self.term.kernel, X, offsets, groups=groups)
+        X, F = np.ascontiguousarray(X[:, :-1]), X[:, -1]
+        sums = np.zeros(len(offsets) - 1)
+        for f in range(len(sums)):
+            for start in range(offsets[f], offsets[f + 1], _ROWS):
+                i, j = slice(start, min(start + _ROWS, offsets[f + 1])), slice(offsets[f], offsets[f + 1])
+                matching = {} if groups is None else {"x_groups": groups[i], "y_groups": groups[j]}
+                sums[f] += F[i] @ self.term.kernel(X[i], X[j], **matching) @ F[j]
+        return self._variance * sums

@@ -1,0 +1,122 @@
+"""How much memory a fit takes, and how it is kept below a limit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from mercer.errors import ConfigError
+from mercer.models._base import BLOCK_BYTES
+
+#: Matrices of the size of K_MM that exist at once, at most: factor, accumulator, and what solving needs beside them.
+_MATRICES = 6
+#: Rows that the solver works on at a time (its chunk and the whitened one).
+_SOLVER_ROWS = 2 * 1024
+#: Bytes per atom for neighbours, density coefficients and the like.
+_ATOM_BYTES = 16 * 1024
+#: Bytes of scratch that do not depend on the problem.
+_SCRATCH = 24 * 2**20
+#: Share of the free memory that the features hold from which sparse points are chosen; the choice makes copies.
+_SELECTION_SHARE = 0.3
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def parse_bytes(size):
+    """A number of bytes, or a text such as "300MB" or "2 GB", as bytes (1 kB = 1024 bytes).
+
+    Raises
+    ------
+    ConfigError
+        For anything else.
+
+    Examples
+    --------
+    >>> parse_bytes("2GB"), parse_bytes(1e6)
+    (2147483648, 1000000)
+    """
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)i?b?\s*", str(size).lower())
+    try:
+        value = int(float(match[1]) * _UNITS[match[2]])
+    except (TypeError, ValueError):
+        value = 0
+    if value <= 0 or isinstance(size, bool):
+        raise ConfigError(f"max_memory={size!r}: expected a positive number of bytes, or a text such as '2GB'")
+    return value
+
+
+def format_bytes(size):
+    """For people: "1.5 GB"."""
+    power = min(4, int(np.log2(max(size, 1)) // 10))
+    return f"{size / 1024**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a fit takes, in bytes beyond the frames themselves.
+
+    Attributes
+    ----------
+    state : int
+        Sparse points, and matrices of the size of K_MM: there from beginning to end.
+    selection_bytes : int
+        Features from which sparse points are chosen, at most.
+    chunk_bytes : int
+        Rows of K and what making them takes, at most, unless one frame takes more.
+    frame_bytes : (n_frames,) float array
+        What each training frame adds to a chunk.
+    """
+
+    state: int
+    selection_bytes: int
+    chunk_bytes: int
+    frame_bytes: np.ndarray
+
+    @classmethod
+    def of(cls, data, all_targets, sizes, max_memory=None):
+        """Plan of a fit.
+
+        Parameters
+        ----------
+        data : FrameData
+            Training frames.
+        all_targets : list of Targets
+        sizes : list of (int, int)
+            Features and sparse points of every term.
+        max_memory : int, str or None
+
+        Raises
+        ------
+        ConfigError
+            If no plan keeps to `max_memory`, with what takes most of it.
+        """
+        n_points = sum(m for _, m in sizes)
+        state = 8 * (_MATRICES * n_points**2 + _SOLVER_ROWS * n_points + sum(2 * f * m for f, m in sizes)) + _SCRATCH
+        frame_bytes = np.zeros(len(data))
+        for target in all_targets:
+            frame_bytes += target.in_frames(data) * target.kind.n_rows(data.n_atoms) * 8.0 * n_points
+        if len(sizes) > 1:  # blocks of terms, and the same side by side
+            frame_bytes *= 2.0
+        frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * sum(f for f, _ in sizes))
+        largest = float(frame_bytes.max(initial=0.0))
+        if max_memory is None:
+            return cls(state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes)
+        limit = parse_bytes(max_memory)
+        free = limit - state
+        if free < largest:
+            need = state + largest
+            frame = data.where(int(np.argmax(frame_bytes))) if len(data) else "a frame"
+            raise ConfigError(
+                f"max_memory={format_bytes(limit)} is too little: {format_bytes(state)} for {n_points} sparse points "
+                f"and {format_bytes(largest)} for the largest frame ({frame}); give at least {format_bytes(need)}, or "
+                "lower n_sparse"
+            )
+        least = max((8 * f * m for f, m in sizes), default=0)
+        return cls(state, max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest)), frame_bytes)
+
+    @property
+    def peak(self):
+        """Bytes at the highest point, as planned."""
+        chunk = min(self.chunk_bytes, float(self.frame_bytes.sum()))
+        return int(self.state + max(chunk, 0))
