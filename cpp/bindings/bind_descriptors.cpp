@@ -67,16 +67,16 @@ std::pair<py::array_t<double>, py::array_t<double>> vjp(const Descriptor& descri
 }
 
 /// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
-/// row, origin, atom and vector of every entry.
-py::tuple contract(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
-                   const Array<double>& Q) {
+/// row, origin, atom and vector of every entry. make(view of Q) is the contraction.
+template <class Make>
+py::tuple contract(const Array<double>& Q, const Make& make) {
   const auto view = matrix_view(Q, "Q");
   mercer::Buffer<double> values, self, vectors;
   mercer::Buffer<index_t> rows, origins, atoms;
   index_t n_entries = 0;
   {
     const py::gil_scoped_release release;
-    const auto contraction = descriptor.contraction(structures, pairs, view);
+    const auto contraction = make(view);
     const auto& entries = contraction->entries();
     const index_t n_rows = static_cast<index_t>(entries.offsets.size()) - 1;
     n_entries = entries.offsets.back();
@@ -151,7 +151,13 @@ void bind_descriptors(py::module_& m) {
       .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
       .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
       .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
-      .def("contract", &contract, py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert())
+      .def(
+          "contract",
+          [](const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
+             const Array<double>& Q) {
+            return contract(Q, [&](auto view) { return descriptor.contraction(structures, pairs, view); });
+          },
+          py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert())
       .def("vjp", &vjp, py::arg("structures"), py::arg("pairs"), py::arg("dY_dX").noconvert());
 
   py::class_<Soap, Descriptor>(m, "Soap")
@@ -167,6 +173,18 @@ void bind_descriptors(py::module_& m) {
                                const auto offsets = soap.block_offsets();
                                return std::vector<index_t>(offsets.begin(), offsets.end());
                              })
+      .def(
+          "contract",
+          [](const Soap& soap, const StructureBatch& structures, const PairList& pairs, const Array<double>& Q,
+             std::optional<bool> coefficients_first) {
+            return contract(Q, [&](auto view) {
+              if (!coefficients_first) return soap.contraction(structures, pairs, view);
+              const auto order = *coefficients_first ? Soap::Order::coefficients_first : Soap::Order::rows_first;
+              return soap.contraction(structures, pairs, view, order);
+            });
+          },
+          py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert(), py::kw_only(),
+          py::arg("coefficients_first") = py::none())
       .def(
           "transform_blocks",
           [](const Soap& soap, const StructureBatch& structures, const PairList& pairs) {

@@ -229,13 +229,13 @@ def check_vjp(descriptor, atoms, tolerance=1e-6, h=5e-4):
         assert np.abs(np.cross(atoms.positions, positions).sum(axis=0)).max() <= 1e-9 * scale
 
 
-def check_contraction(descriptor, environments, n_vectors=5):
+def check_contraction(descriptor, environments, n_vectors=5, **order):
     """Jacobian times vectors, entry by entry, against the reverse pass; rows with random weights."""
     X = descriptor.transform(environments)
     structures, pairs = environments.structures, environments.pairs
     rng = np.random.default_rng(3)
     Q, weights = rng.normal(size=(n_vectors, X.shape[1])), rng.normal(size=len(X))
-    values, along, (rows, origins, atoms, vectors) = descriptor._core.contract(structures, pairs, Q)
+    values, along, (rows, origins, atoms, vectors) = descriptor._core.contract(structures, pairs, Q, **order)
     assert values.shape == (len(rows), 3, n_vectors)
     assert len(X) == 0 or np.abs(values).max() > 1e-6 or X.shape[1] == 1
 
@@ -256,7 +256,7 @@ def check_contraction(descriptor, environments, n_vectors=5):
         dY_dX[row] = Q[0]
         compare(np.where(rows[:, None] == row, values[:, :, 0], 0.0), dY_dX)
     with mercer.threads(3):
-        np.testing.assert_array_equal(descriptor._core.contract(structures, pairs, Q)[0], values)
+        np.testing.assert_array_equal(descriptor._core.contract(structures, pairs, Q, **order)[0], values)
 
 
 def check_value(descriptor, other):

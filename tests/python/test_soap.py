@@ -110,11 +110,16 @@ def test_contraction(example, pbc):
     conformance.check_contraction(descriptor, descriptor.environments(atoms))
 
 
+ORDERS = [{"coefficients_first": False}, {"coefficients_first": True}]
+
+
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_contraction_of_every_option(density_example, options):
     """With pairs beyond the cutoff in the list."""
+    descriptor = density_example(SPECIES, 3.0, **options)
     atoms = random_atoms(6, n=5, species=SPECIES, pbc=(1, 1, 0))
-    conformance.check_contraction(density_example(SPECIES, 3.0, **options), Environments.of(atoms, 3.4))
+    for order in ORDERS if isinstance(descriptor, SOAP) else [{}]:
+        conformance.check_contraction(descriptor, Environments.of(atoms, 3.4), **order)
 
 
 @pytest.mark.parametrize("n_species", [1, 2])
@@ -122,7 +127,16 @@ def test_contraction_of_every_option(density_example, options):
 def test_contraction_of_every_size(size, n_species):
     soap = SOAP(SPECIES[:n_species], 3.0, *size, 0.5, radial_basis="laplacian" if size[0] > 12 else "gto")
     atoms = random_atoms(8, n=3, species=SPECIES[:n_species])
-    conformance.check_contraction(soap, soap.environments(atoms), n_vectors=17)
+    for order in ORDERS:
+        conformance.check_contraction(soap, soap.environments(atoms), n_vectors=17, **order)
+
+
+def test_contraction_without_some_species():
+    """Atoms that have other species around them, or none, next to each other."""
+    atoms = Atoms("H3C2O2", [[0, 0, 0], [0, 0, 1.1], [9, 0, 0], [20, 0, 0], [20, 1, 0], [30, 0, 0], [30, 1, 1]])
+    soap = SOAP(["H", "C", "N", "O"], 3.0, 4, 3, 0.5)
+    for order in ORDERS:
+        conformance.check_contraction(soap, soap.environments(atoms), **order)
 
 
 # ------------------------------------------------------------------------------------------------ values

@@ -20,14 +20,60 @@ struct ColumnRun {
   bool first;  ///< whether no run before, of another list, held these columns
 };
 
-/// sum[r][:] += sum_k a[r * a_row + k * a_k] b[k * b_k + :].
+/// sum[r][:] += sum_k a[r * a_row + k * a_k] b[k * b_k + :], one product after the other: splitting k, or leaving out
+/// where a is zero, changes no bit.
 template <int T, int R>
 inline void add_tile_product(const double* a, index_t a_row, index_t a_k, const double* b, index_t b_k, index_t n_k,
                              simd::Tile<T> (&sum)[R]) {
-  simd::Tile<T> product[R];
-  tile_product(a, a_row, a_k, b, b_k, n_k, product);
+  simd::Tile<T> s[R];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) sum[r].add(1.0, product[r]);
+  for (int r = 0; r < R; ++r) s[r] = sum[r];
+  for (index_t k = 0; k < n_k; ++k, a += a_k, b += b_k) {
+    const auto row = simd::Tile<T>::load(b);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) s[r].add(a[r * a_row], row);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sum[r] = s[r];
+}
+
+/// Stores rows of a panel whose first vector is `first` of n_vectors.
+template <int R>
+inline void store_panel(const simd::Tile<panel_width> (&sum)[R], int n_rows, index_t first, index_t n_vectors,
+                        double* const* to) {
+  const index_t width = std::min<index_t>(panel_width, n_vectors - first);
+  for (int r = 0; r < n_rows; ++r) {
+    if (width == panel_width) {
+      sum[r].store(to[r] + first);
+    } else {
+      double row[panel_width];
+      sum[r].store(row);
+      std::copy_n(row, width, to[r] + first);
+    }
+  }
+}
+
+/// to[r][first + v] = sum_k rows[r][k] panel[column k][v]; the columns of `rows` are those of the runs, one after the
+/// other. Reads up to three rows behind the last one.
+inline void panel_product(const double* rows, index_t n_rows, index_t stride, const std::vector<ColumnRun>& runs,
+                          const double* panel, index_t first, index_t n_vectors, double* const* to) {
+  const auto some_rows = [&](auto& sum, index_t r, int n) {
+    const double* row = rows + r * stride;
+    for (const ColumnRun& run : runs) {
+      add_tile_product(row, stride, 1, panel + run.begin * panel_width, panel_width, run.size, sum);
+      row += run.size;
+    }
+    store_panel(sum, n, first, n_vectors, to + r);
+  };
+  index_t r = 0;
+  for (; r + panel_rows <= n_rows; r += panel_rows) {
+    simd::Tile<panel_width> sum[panel_rows] = {};
+    some_rows(sum, r, panel_rows);
+  }
+  for (; r < n_rows; r += tile_rows) {
+    simd::Tile<panel_width> sum[tile_rows] = {};
+    some_rows(sum, r, static_cast<int>(std::min<index_t>(tile_rows, n_rows - r)));
+  }
 }
 
 /// Q (n_vectors, n_columns) as panels [panel][column][panel_width], zeros behind the last vector.
@@ -52,45 +98,12 @@ class PackedVectors {
   void multiply(const double* rows, index_t n_rows, index_t stride, const std::vector<ColumnRun>& runs,
                 double* const* to) const {
     for (index_t p = 0; p < n_panels(); ++p) {
-      const double* panel = panels_.data() + p * n_columns_ * panel_width;
-      index_t r = 0;
-      for (; r + panel_rows <= n_rows; r += panel_rows) {
-        multiply_rows<panel_rows>(rows + r * stride, stride, runs, panel, p, panel_rows, to + r);
-      }
-      for (; r < n_rows; r += tile_rows) {
-        const int n = static_cast<int>(std::min<index_t>(tile_rows, n_rows - r));
-        multiply_rows<tile_rows>(rows + r * stride, stride, runs, panel, p, n, to + r);
-      }
-    }
-  }
-
-  /// Stores the first n rows of panel p.
-  template <int R>
-  void store(const simd::Tile<panel_width> (&sum)[R], index_t p, int n, double* const* to) const {
-    const index_t first = p * panel_width, width = std::min<index_t>(panel_width, n_vectors_ - first);
-    for (int r = 0; r < n; ++r) {
-      if (width == panel_width) {
-        sum[r].store(to[r] + first);
-      } else {
-        double row[panel_width];
-        sum[r].store(row);
-        std::copy_n(row, width, to[r] + first);
-      }
+      panel_product(rows, n_rows, stride, runs, panels_.data() + p * n_columns_ * panel_width, p * panel_width,
+                    n_vectors_, to);
     }
   }
 
  private:
-  template <int R>
-  void multiply_rows(const double* rows, index_t stride, const std::vector<ColumnRun>& runs, const double* panel,
-                     index_t p, int n, double* const* to) const {
-    simd::Tile<panel_width> sum[R] = {};
-    for (const ColumnRun& run : runs) {
-      add_tile_product(rows, stride, 1, panel + run.begin * panel_width, panel_width, run.size, sum);
-      rows += run.size;
-    }
-    store(sum, p, n, to);
-  }
-
   index_t n_vectors_, n_columns_;
   Buffer<double> panels_;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "descriptors/power_block.hpp"
+#include "descriptors/soap_contraction.hpp"
 #include "descriptors/soap_jacobian.hpp"
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
@@ -366,7 +367,16 @@ void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
 
 std::unique_ptr<GradientContraction> Soap::contraction(const StructureBatch& structures, const PairList& pairs,
                                                        MatView<const double> Q) const {
+  const bool coefficients = prefers_coefficients(density_, structures, pairs);
+  return contraction(structures, pairs, Q, coefficients ? Order::coefficients_first : Order::rows_first);
+}
+
+std::unique_ptr<GradientContraction> Soap::contraction(const StructureBatch& structures, const PairList& pairs,
+                                                       MatView<const double> Q, Order order) const {
   MERCER_REQUIRE(Q.cols == n_features(), "SOAP: Q has ", Q.cols, " columns, expected ", n_features());
+  if (order == Order::coefficients_first) {
+    return make_coefficient_contraction(*this, normalize_, structures, pairs, Q);
+  }
   return make_jacobian_contraction(std::make_unique<SoapJacobian>(*this), density_, normalize_, structures, pairs, Q);
 }
 

@@ -33,6 +33,12 @@ class Soap final : public Descriptor {
            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
+  /// The two orders of the sums over features and coefficients: the Jacobian of the rows, then its product with Q; or Q
+  /// contracted with the coefficients first, at a cost for each pair that does not grow with the number of species. The
+  /// function above takes the one with fewer multiplications.
+  enum class Order { rows_first, coefficients_first };
+  std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
+                                                   MatView<const double> Q, Order order) const;
 
   /// The rows without the blocks that are zero because a channel is absent around the atom. Atom i has the blocks
   /// blocks[atom_offsets[i]] .. blocks[atom_offsets[i + 1] - 1], ascending; block k holds
