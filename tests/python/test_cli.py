@@ -72,6 +72,17 @@ def fails(capsys, arguments, *parts, status=1):
 # ------------------------------------------------------------------------------------------------ what works
 
 
+def test_isolated_atoms_train_and_are_left_out_of_the_metrics(here):
+    """Whatever the seed of the split, and although their model energy is not that of the label."""
+    lone = Atoms("Si", info={"REF_energy": -4.5, "config_type": "IsolatedAtom"})
+    ase.io.write("train.extxyz", [lone, *make()])
+    assert main(["fit", "train.extxyz", "--n-train", "5", "--seed", "1", "-o", "run", "--quiet", *SMALL]) == 0
+    assert mercer.load("run/model.mercer").e0_ == {"Si": -4.5}
+    metrics = json.loads((here / "run/metrics.json").read_text())["errors"]
+    assert metrics["train"]["energy"]["all"]["n"] == 5
+    assert metrics["test"]["energy"]["all"]["n"] == 3
+
+
 def test_fit_writes_model_configuration_log_metrics_and_plot(fitted):
     names = {path.name for path in (fitted / "run").iterdir()}
     assert names == {"model.mercer", "config.yaml", "fit.log", "metrics.json", "parity.png"}
