@@ -100,9 +100,10 @@ class GapFile:
 
 
 def looks_like_gap(path):
-    """Whether the file begins like XML."""
+    """Whether the file is XML and names a GAP potential near its beginning."""
     with open(path, "rb") as file:
-        return file.read(256).lstrip().startswith(b"<")
+        start = file.read(2**16).lstrip()
+    return start.startswith(b"<") and (b"<GAP_params" in start or b"IP GAP" in start)
 
 
 def parse_options(text):

@@ -1,6 +1,7 @@
 #include "mercer/descriptors/clusters.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "mercer/core/error.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::int32_t n_elements = 118;
 constexpr index_t chunk_rows = 64;
+constexpr index_t most_permuted = 10;  ///< coordinates: the distances of five atoms
 
 /// Whether the elements `kind`, 0 standing for any, can be given to the atoms: the first n_fixed in their places.
 bool fits(const std::vector<std::int32_t>& kind, const std::vector<std::int32_t>& atoms, int n_fixed) {
@@ -153,6 +155,8 @@ ClusterDescriptor::ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n
     MERCER_REQUIRE(scale > 0 && std::isfinite(scale), "clusters: a scale of ", scale, ", expected a positive number");
     inverse_scales_.push_back(1 / scale);
   }
+  MERCER_REQUIRE(permutations_.empty() || n_coordinates <= most_permuted, "clusters: permutations of ", n_coordinates,
+                 " coordinates, expected at most ", most_permuted);
   for (const auto& permutation : permutations_) {
     std::vector<int> sorted = permutation;
     std::sort(sorted.begin(), sorted.end());
@@ -228,9 +232,9 @@ void ClusterDescriptor::evaluate(const ClusterList& list, index_t begin, index_t
 void ClusterDescriptor::permute(const std::vector<int>& permutation, double* row, double* jacobian,
                                 index_t n_components) const {
   const index_t D = n_coordinates_;
-  const std::vector<double> x(row, row + D);
+  std::array<double, most_permuted> x, slope{}, difference;  // slope: d kappa / dx
+  std::copy_n(row, D, x.begin());
   double kappa = 0;
-  std::vector<double> slope(D, 0.0), difference(D);  // d kappa / dx
   for (const auto& pi : permutations_) {
     double square = 0;
     for (index_t d = 0; d < D; ++d) {
@@ -248,7 +252,7 @@ void ClusterDescriptor::permute(const std::vector<int>& permutation, double* row
   for (index_t d = 0; d < D; ++d) row[d] = x[permutation[d]];
   row[D] = factor;
   if (!jacobian) return;
-  std::vector<double> dx(D);
+  std::array<double, most_permuted> dx;
   for (index_t k = 0; k < n_components; ++k, jacobian += D + 1) {
     std::copy_n(jacobian, D, dx.begin());
     double d_kappa = 0;

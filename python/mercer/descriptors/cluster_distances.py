@@ -91,7 +91,7 @@ class ClusterDistances(ClusterDescriptor):
         )
 
     def orbit(self, features):
-        """See `ClusterDescriptor.orbit`."""
+        """See `Descriptor.orbit`."""
         if self.permutations is None:
             return super().orbit(features)
         rows = np.stack([np.column_stack([features[:, p], features[:, -1]]) for p in map(list, self.permutations)])

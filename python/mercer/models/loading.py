@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mercer.errors import ModelFileError
 from mercer.io import read_model
+from mercer.models.gap import load_gap
 from mercer.models.potential import Potential
 from mercer.models.potential_file import potential_from_file
 
@@ -14,24 +15,25 @@ def load(path, *, baseline=None):
     Parameters
     ----------
     path : path-like
-        A file that `Potential.save` wrote; the content decides, not the name.
+        A file that `Potential.save` wrote, or the XML file of a published GAP potential with its sparse files beside
+        it; the content decides, not the name.
     baseline : optional
         As given to `Potential`; needed where it was an ASE calculator, which a file cannot hold.
 
     Returns
     -------
     Potential
-        Fitted; it predicts bit for bit what the saved one did.
+        Fitted; it predicts bit for bit what the saved one did. One from a GAP file has no standard deviations.
 
     Raises
     ------
     ModelFileError
         For a missing, truncated or foreign file, one in a newer format, and one with parts that this version does not
-        know.
+        know. For GAP files, everything that is not read is refused by name.
     """
     path = Path(path)
     if _starts_with_xml(path):
-        raise ModelFileError(f"{path}: an XML file; potentials in QUIP's GAP format are not read by this version")
+        return load_gap(Potential, path)
     header, arrays, version = read_model(path)
     if header.get("kind") != "potential":
         raise ModelFileError(

@@ -135,7 +135,8 @@ class SparseTerm:
 
     def gram(self):
         """K_MM of this term: (M, M)."""
-        return self._covariance(self.points.features, self.points.species)
+        orbit = self.descriptor.orbit(self.points.features) if self.descriptor.has_factor else [self.points.features]
+        return sum(self._covariance(rows, self.points.species) for rows in orbit)
 
     def _covariance(self, X, groups):
         """Covariance of rows of the descriptor with the sparse points: (n_rows, M)."""

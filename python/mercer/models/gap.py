@@ -1,0 +1,312 @@
+"""A potential out of a published GAP: what each of its coordinates means in terms of descriptors, kernels and weights.
+
+QUIP counts every bond and every triangle of a centre twice, mercer once. With b the sum over what is counted once, a
+term is f = delta^2 (2 b) alpha with the prior alpha K alpha delta^2: the same as (2 delta)^2 b (alpha / 2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mercer.descriptors import SOAP, ClusterDistances, PairDistance, Triplet
+from mercer.errors import ConfigError, ModelFileError
+from mercer.gap import (
+    CENTRAL_REFERENCE_OPTIONAL,
+    COMPACT_CLUSTERS_DEFAULT,
+    POWER_SPECTRUM_NORMALISED,
+    logical,
+    number,
+    read_gap,
+)
+from mercer.glue import Glue, Table
+from mercer.kernels import Gaussian, Polynomial
+from mercer.models.sparse_points import SparsePoints
+from mercer.models.term import SparseTerm, Term
+from mercer.targets import FreeAtomEnergies
+
+_N_ELEMENTS = 118
+
+
+def load_gap(potential_class, path):
+    """The fitted potential that a GAP file describes.
+
+    Raises
+    ------
+    ModelFileError
+        As `mercer.gap.read_gap`, and for options of descriptors that mercer does not have, named.
+    """
+    gap = read_gap(path)
+    parts = []
+    for coordinate in gap.coordinates:
+        if len(coordinate.alpha) == 0:
+            continue
+        try:
+            parts.append(_CONVERSIONS[coordinate.kind](coordinate, gap.version))
+        except (ConfigError, _Refused) as error:
+            raise ModelFileError(f"{path}: descriptor {coordinate.kind} ...: {error}") from error
+    parts = _merged(parts)
+    baseline = _glue(gap.glue)
+    potential = potential_class([term for term, _, _ in parts], e0="none", baseline=baseline)
+    potential.baselines_ = () if baseline is None else (baseline,)
+    potential.calibration_ = {}
+    potential.terms_ = [SparseTerm(term, points) for term, points, _ in parts]
+    potential.weights_ = gap.e_scale * np.concatenate([weights for _, _, weights in parts])
+    species = np.arange(1, _N_ELEMENTS + 1)
+    energies = gap.e_scale * np.array([gap.e0.get(int(z), gap.e0_default) for z in species])
+    sources = tuple("given" if int(z) in gap.e0 else "none" for z in species)
+    potential.free_atoms_ = FreeAtomEnergies(species, energies, sources, np.zeros((0, _N_ELEMENTS)))
+    potential.covariance_ = None
+    potential.log_marginal_likelihood_ = 0.0
+    potential.fit_report_ = {}
+    return potential
+
+
+def _glue(tables):
+    if tables is None:
+        return None
+
+    def table(t):
+        return Table(t.x, t.y, (t.slope_first, t.slope_last), t.spline)
+
+    return Glue(
+        density=tuple((z, table(t)) for z, t in tables.density.items()),
+        embedding=tuple((z, table(t)) for z, t in tables.embedding.items()),
+        pair=tuple((*pair, table(t)) for pair, t in tables.pair.items()),
+    )
+
+
+class _Refused(ValueError):
+    """An option of a GAP descriptor that mercer does not have."""
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def _value(options, key, convert, default):
+    return convert(options[key]) if key in options else default
+
+
+def _integers(text):
+    return [int(number(word)) for word in text.replace(",", " ").split()]
+
+
+def _refuse(options, **only):
+    """Refuse options whose value is not the one that mercer knows: {key: the value}."""
+    for key, value in only.items():
+        if key not in options:
+            continue
+        given = options[key].strip()
+        convert = {bool: logical, int: number, str: str.upper}.get(type(value))
+        if convert is None or convert(given) != value:
+            raise _Refused(f"{key}={given} is not an option that mercer reads")
+
+
+def _cutoff(options):
+    """r_cut and its transition width."""
+    if "cutoff" not in options:
+        raise _Refused("cutoff is missing")
+    return number(options["cutoff"]), _value(options, "cutoff_transition_width", number, 0.5)
+
+
+# --------------------------------------------------------------------------------------------- descriptors
+
+
+def _soap(coordinate, version):
+    options = coordinate.options
+    _refuse(
+        options, radial_basis="EQUISPACED_GAUSS", diagonal_radial=False, average=False, nu_r=2, nu_s=2, coupling=True,
+        z_mix=False, r_mix=False, sym_mix=False, k=None, z_map=None, xml_version=None,
+    )  # fmt: skip
+    if coordinate.covariance != "dot_product":
+        raise _Refused(f"the covariance {coordinate.covariance} of soap is not one that mercer reads")
+    order = _value(options, "species_z", _integers, [0])
+    n_species = int(_value(options, "n_species", number, len(order)))
+    if n_species != len(order) or len(set(order)) != len(order) or (0 in order and order != [0]):
+        raise _Refused(f"n_species={n_species} with species_Z={order} is not a list of species that mercer reads")
+    any_element = order == [0]
+    everywhere = _value(options, "central_reference_all_species", logical, n_species == 1)
+    if version < CENTRAL_REFERENCE_OPTIONAL:
+        everywhere = True
+    radial = {"basis_error_exponent": _value(options, "basis_error_exponent", number, 10.0)}
+    if version < POWER_SPECTRUM_NORMALISED:
+        radial["angular_power"] = 0.25
+    r_cut, width = _cutoff(options)
+    soap = SOAP(
+        range(1, _N_ELEMENTS + 1) if any_element else order,
+        r_cut,
+        int(number(options["n_max"])),
+        int(number(options["l_max"])),
+        number(options["atom_sigma"]),
+        radial_basis="gap",
+        radial_options=radial,
+        cutoff_width=width,
+        radial_scaling={
+            "exponent": _value(options, "cutoff_dexp", number, 0.0),
+            "scale": _value(options, "cutoff_scale", number, 1.0),
+            "rate": _value(options, "cutoff_rate", number, 1.0),
+        },
+        central_weight=_value(options, "central_weight", number, 1.0),
+        central_in_all_species=everywhere and not any_element,
+        channels=np.ones((_N_ELEMENTS, 1)) if any_element else None,
+        normalize=_value(options, "normalise", logical, True),
+        ignore_unknown=True,
+    )
+    if coordinate.sparse_x.shape[1] != soap.n_features + 1:
+        raise _Refused(f"dimensions={coordinate.sparse_x.shape[1]}, but the descriptor has {soap.n_features + 1}")
+    sigma0 = _value(options, "covariance_sigma0", number, 0.0)
+    if np.abs(coordinate.sparse_x[:, -1] - sigma0).max() > 1e-8:
+        raise _Refused(f"sparse points do not end with covariance_sigma0={sigma0}")
+    features = coordinate.sparse_x[:, _soap_columns(soap, [0] if any_element else order)]
+    centres = _value(options, "z", _integers, [0])
+    match = centres != [0]
+    if match and 0 in centres:
+        raise _Refused(f"Z={centres} is not a list of elements that mercer reads")
+    term = Term(soap, _dot_product(coordinate, sigma0**2), delta=coordinate.delta, match_species=match)
+    n = len(features)
+    points = _points(np.tile(features, (len(centres), 1)), np.repeat(centres, n))
+    return term, points, np.tile(coordinate.alpha, len(centres))
+
+
+def _soap_columns(soap, order):
+    """Where QUIP has the features of `soap`: A = channel n_max + n, A >= B, then l fastest."""
+    n_l = soap.l_max + 1
+    if soap.channels is not None:
+        place = {0: 0}
+    else:
+        labels = {z: label for z, label in zip(soap.species, _names(soap), strict=True)}
+        place = {labels[z]: k for k, z in enumerate(order)}
+    columns = []
+    for a, b, n, n2, angular in soap.feature_labels():
+        first, second = sorted((place[a] * soap.n_max + n, place[b] * soap.n_max + n2), reverse=True)
+        columns.append(n_l * (first * (first + 1) // 2 + second) + angular)
+    return columns
+
+
+def _names(soap):
+    """The chemical symbols of the species of `soap`, as its labels have them."""
+    return list(dict.fromkeys(label[0] for label in soap.feature_labels()))
+
+
+def _distance_2b(coordinate, version):
+    options = coordinate.options
+    _refuse(options, only_intra=False, only_inter=False)
+    r_cut, width = _cutoff(options)
+    n_exponents = int(_value(options, "n_exponents", number, 1))
+    default = [1] if n_exponents == 1 else [-k for k in range(1, n_exponents + 1)]
+    exponents = _value(options, "exponents", _integers, default)
+    if len(exponents) != n_exponents:
+        raise _Refused(f"n_exponents={n_exponents}, but exponents={exponents}")
+    pair = PairDistance(
+        None,
+        r_cut,
+        kinds=[tuple(sorted(int(_value(options, key, number, 0)) for key in ("z1", "z2")))],
+        cutoff_width=width,
+        exponents=exponents,
+        tail_exponent=_value(options, "tail_exponent", number, 0.0),
+        tail_range=_value(options, "tail_range", number, 1.0),
+        scales=_scales(coordinate),
+    )
+    return _cluster_term(coordinate, pair, counted=2)
+
+
+def _angle_3b(coordinate, version):
+    options = coordinate.options
+    r_cut, width = _cutoff(options)
+    centre = options.get("z", options.get("z_center", "0"))
+    neighbours = sorted(int(_value(options, key, number, 0)) for key in ("z1", "z2"))
+    kinds = [(int(number(centre)), *neighbours)]
+    triplet = Triplet(None, r_cut, kinds=kinds, cutoff_width=width, scales=_scales(coordinate))
+    return _cluster_term(coordinate, triplet, counted=2)
+
+
+def _distance_nb(coordinate, version):
+    options = coordinate.options
+    r_cut, width = _cutoff(options)
+    order = int(number(options["order"]))
+    elements = _value(options, "z", _integers, [0] * order)
+    clusters = ClusterDistances(
+        None,
+        r_cut,
+        order,
+        compact=_value(options, "compact_clusters", logical, version >= COMPACT_CLUSTERS_DEFAULT),
+        kinds=[tuple(sorted(elements))],
+        cutoff_width=width,
+        scales=_scales(coordinate),
+        permutations=coordinate.permutations.tolist() if coordinate.covariance == "ard_se" else None,
+    )
+    permutations = clusters.permutations or ()
+    if any(np.ptp(coordinate.theta[list(p)] - coordinate.theta) > 1e-12 for p in permutations):
+        raise _Refused(f"theta={coordinate.theta} differs among distances that permutations exchange")
+    if permutations and coordinate.f0 != 0:
+        raise _Refused(f"signal_mean={coordinate.f0} together with permutations is not one that mercer reads")
+    term, points, weights = _cluster_term(coordinate, clusters, counted=1)
+    if permutations:
+        x = points.features[:, :-1]
+        kappa = sum(np.exp(-0.5 * np.sum((x[:, p] - x) ** 2, axis=1)) for p in map(list, permutations))
+        factors = points.features[:, -1] * np.sqrt(len(permutations) / kappa)
+        points = _points(np.column_stack([x, factors]), points.species)
+    return term, points, weights
+
+
+_CONVERSIONS = {"soap": _soap, "distance_2b": _distance_2b, "angle_3b": _angle_3b, "distance_Nb": _distance_nb}
+
+
+# ------------------------------------------------------------------------------------------------ kernels
+
+
+def _scales(coordinate):
+    return tuple(coordinate.theta) if coordinate.covariance == "ard_se" else None
+
+
+def _dot_product(coordinate, offset):
+    zeta = int(coordinate.zeta) if coordinate.zeta == int(coordinate.zeta) else coordinate.zeta
+    return Polynomial(zeta, offset)
+
+
+def _cluster_term(coordinate, descriptor, counted):
+    """The term, its points and weights; `counted`: how often QUIP counts a cluster."""
+    x = coordinate.sparse_x
+    if x.shape[1] != descriptor.n_features - 1:
+        raise _Refused(f"dimensions={x.shape[1]}, but the descriptor has {descriptor.n_features - 1}")
+    if coordinate.covariance == "dot_product":
+        kernel = _dot_product(coordinate, 0.0)
+    else:
+        x = x / coordinate.theta
+        kernel = Gaussian(1.0, (coordinate.f0 / coordinate.delta) ** 2)
+    term = Term(descriptor, kernel, delta=counted * coordinate.delta)
+    points = _points(np.column_stack([x, coordinate.sparse_cutoff]), np.zeros(len(x)))
+    return term, points, coordinate.alpha / counted
+
+
+def _points(features, groups):
+    return SparsePoints(features, groups, np.full((len(features), 2), -1))
+
+
+# ------------------------------------------------------------------------------------------------- merging
+
+
+def _merged(parts):
+    """Terms that differ in the kinds of clusters or the species of centres alone, made one: features come once then."""
+    merged = {}
+    for number_, (term, points, weights) in enumerate(parts):
+        entry = term.to_dict()
+        kinds = entry["descriptor"].pop("kinds", None)
+        unique = term.match_species and 0 not in np.ravel(kinds if kinds is not None else points.species)
+        key = repr(entry) if unique else number_
+        merged.setdefault(key, []).append((term, points, weights))
+    return [_merge(group) for group in merged.values()]
+
+
+def _merge(group):
+    if len(group) == 1:
+        return group[0]
+    term = group[0][0]
+    groups = [points.species for _, points, _ in group]
+    if not term.descriptor.per_atom:
+        kinds = list(dict.fromkeys(t.descriptor.kinds[0] for t, _, _ in group))
+        groups = [np.full(len(p), kinds.index(t.descriptor.kinds[0])) for t, p, _ in group]
+        entry = term.to_dict()
+        entry["descriptor"]["kinds"] = kinds
+        term = Term.from_dict(entry)
+    points = _points(np.concatenate([points.features for _, points, _ in group]), np.concatenate(groups))
+    return term, points, np.concatenate([weights for _, _, weights in group])
