@@ -93,8 +93,9 @@ class Glue(Baseline):
     def to_dict(self):
         def plain(entry):
             *species, table = entry
-            numbers = {"x": list(table.x), "y": list(table.y), "slopes": list(table.slopes), "spline": table.spline}
-            return {"species": species, **numbers}
+            first, last = table.slopes
+            ends = {"slope_first": first, "slope_last": last, "spline": table.spline}
+            return {"species": species, "x": list(table.x), "y": list(table.y), **ends}
 
         parts = {key: [plain(entry) for entry in getattr(self, key)] for key in ("density", "embedding", "pair")}
         return {"type": self.name, **parts}
@@ -103,7 +104,8 @@ class Glue(Baseline):
     def from_dict(cls, parameters):
         def entry(part):
             table = dict(part)
-            return (*map(int, table.pop("species")), Table(**table))
+            slopes = table.pop("slope_first"), table.pop("slope_last")
+            return (*map(int, table.pop("species")), Table(slopes=slopes, **table))
 
         return cls(**{key: tuple(entry(part) for part in parts) for key, parts in parameters.items()})
 

@@ -110,7 +110,7 @@ def test_predictions(name, tmp_path):
         np.testing.assert_array_equal(values, again[key])
 
 
-@pytest.mark.parametrize("name", [name for name in POTENTIALS if "glue" not in name])
+@pytest.mark.parametrize("name", POTENTIALS)
 def test_the_saved_model_in_cpp(name, tmp_path):
     potential = load(name)
     potential.save(tmp_path / "model")

@@ -6,6 +6,7 @@
 
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
+#include "model/glue.hpp"
 
 namespace mercer {
 namespace {
@@ -98,6 +99,7 @@ struct Entry {
 };
 
 const Entry table[] = {
+    {"glue", make_glue},
     {"zbl", [](const Fields& fields) -> Made { return std::make_unique<ZBL>(fields); }},
 };
 
