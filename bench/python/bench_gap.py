@@ -2,8 +2,8 @@
 
     python bench/python/bench_gap.py POTENTIAL.xml [--atoms 512] [--peers FOLDER] [--repeat 5]
 
-quippy is imported from the environment or, where given, from the folder PEERS. What is timed is a call of the calculator
-for moved atoms (neighbour list and everything). Prints milliseconds per call (minimum of the repeats), microseconds per
+quippy is imported from the environment or, where given, from the folder PEERS. What is timed is a call for new atoms,
+neighbour list and everything. Prints milliseconds per call (minimum of the repeats), microseconds per
 atom, the ratio, and the largest differences.
 """
 
@@ -11,15 +11,15 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import argparse  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
+import argparse
+import sys
+import time
 
-import mercer  # noqa: E402
-import numpy as np  # noqa: E402
-from ase.build import bulk  # noqa: E402
-from ase.data import chemical_symbols  # noqa: E402
-from mercer.gap import read_gap  # noqa: E402
+import mercer
+import numpy as np
+from ase.build import bulk
+from ase.data import chemical_symbols
+from mercer.gap import read_gap
 
 
 def crystal(species, n_atoms, spacing):

@@ -6,7 +6,6 @@ import platform
 
 from mercer import _core
 from mercer._core import core
-from mercer._validation import check_count
 
 
 def set_num_threads(n):
@@ -27,6 +26,8 @@ def set_num_threads(n):
     >>> import mercer
     >>> mercer.set_num_threads(0)
     """
+    from mercer._validation import check_count  # with NumPy, which `import mercer` does not load
+
     core.set_num_threads(check_count(n, "number of threads", minimum=0))
 
 
