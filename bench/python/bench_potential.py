@@ -98,7 +98,7 @@ def run_quippy(atoms, n_max, l_max, m, repeat):
             str(Path(quippy.__file__).with_name("gap_fit")),
             f"at_file={folder}/train.xyz",
             f"gap={{soap l_max={l_max} n_max={n_max} cutoff={R_CUT} cutoff_transition_width={WIDTH} atom_sigma={SIGMA} "
-            f"zeta={ZETA} delta=1.0 covariance_type=dot_product n_sparse={m} sparse_method=uniform_random}}",
+            f"zeta={ZETA} delta=1.0 covariance_type=dot_product n_sparse={m} sparse_method=random}}",
             "default_sigma={0.01 0.1 0 0}",
             "e0={C:-7.0}",
             "energy_parameter_name=energy",
@@ -108,9 +108,10 @@ def run_quippy(atoms, n_max, l_max, m, repeat):
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         potential = Potential(param_filename=f"{folder}/gap.xml")
 
+        moved = atoms.copy()
+
         def run():
-            moved = atoms.copy()
-            moved.rattle(1e-6)
+            moved.positions[0, 0] += 1e-6  # else results are reused
             potential.calculate(moved, ["energy", "forces", "stress"])
 
         yield "quippy: energies, forces, stress", best(run, max(1, repeat // 3)) / len(atoms) * 1e6, "us/atom"
