@@ -1,4 +1,4 @@
-"""The command line: ``mercer fit | predict | evaluate | info | demo``."""
+"""The command line: ``mercer fit | predict | evaluate | info | md | demo``."""
 
 import contextlib
 import os
@@ -204,6 +204,60 @@ def demo(
 
     _use_threads(threads)
     run_demo(output, n_frames, seed, Session(quiet))
+
+
+@app.command(no_args_is_help=True)
+def md(
+    model: Annotated[Path, typer.Argument(help="A model that mercer fit wrote.", show_default=False)],
+    start: Annotated[str, typer.Argument(help="File whose first structure is the start.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Trajectory to write, extended XYZ.", show_default=False)
+    ],
+    steps: Annotated[int, typer.Option("--steps", "-n", min=0, help="Steps to make.")] = 1000,
+    timestep: Annotated[float, typer.Option("--timestep", help="fs.")] = 1.0,
+    nvt: Annotated[
+        bool, typer.Option("--nvt/--nve", help="Langevin dynamics at --temperature, or constant energy.")
+    ] = False,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            help="K; of the thermostat, and of the velocities where the file has none (at constant energy, a crystal "
+            "at rest gives about half of it to its potential energy).",
+        ),
+    ] = None,
+    friction: Annotated[float, typer.Option("--friction", help="Of the thermostat, 1/fs.")] = 0.01,
+    interval: Annotated[int, typer.Option("--interval", min=1, help="Steps between two structures written.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of velocities and thermostat.")] = 0,
+    skin: Annotated[float, typer.Option("--skin", help="Of the neighbour list, Angstrom.")] = 0.5,
+    warn_above: Annotated[
+        float | None,
+        typer.Option("--warn-above", help="Warn when the standard deviation of an atom's energy exceeds this (eV)."),
+    ] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+):
+    """A first trial of a model: molecular dynamics, with temperature, drift of the energy and speed."""
+    from mercer.cli._md import run_md
+
+    _use_threads(threads)
+    finished = run_md(
+        model,
+        start,
+        output,
+        Session(quiet),
+        steps=steps,
+        timestep=timestep,
+        ensemble="nvt" if nvt else "nve",
+        temperature=temperature,
+        friction=friction,
+        interval=interval,
+        seed=seed,
+        skin=skin,
+        warn_above=warn_above,
+    )
+    if not finished:
+        raise typer.Exit(130)
 
 
 def _use_threads(threads):
