@@ -39,7 +39,9 @@ def load(path, *, baseline=None):
         raise ModelFileError(
             f"{path}: holds a {header.get('kind')!r}, written by mercer {version}; expected a potential"
         )
-    return potential_from_file(Potential, path, header, arrays, version, baseline)
+    potential = potential_from_file(Potential, path, header, arrays, version, baseline)
+    potential.path_ = str(path.resolve())
+    return potential
 
 
 def _starts_with_xml(path):

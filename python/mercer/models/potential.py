@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -90,6 +91,8 @@ class Potential(BaseEstimator):
     species_ : (n_species,) int array
         Atomic numbers the potential knows.
     log_marginal_likelihood_ : float
+    path_ : str or None
+        The file that holds this potential, once it was saved or loaded.
     fit_report_ : dict
         Labels found and used, frames and atoms, sources of E0, rank, jitter, condition numbers, residuals on the
         training set, seconds per stage; JSON types.
@@ -223,6 +226,7 @@ class Potential(BaseEstimator):
         self.log_marginal_likelihood_ = solution.log_marginal_likelihood
         self.baselines_ = baselines.as_baselines(self.baseline)
         self.calibration_ = {}
+        self.path_ = None
         with clock("residuals"):
             residuals = self._residuals(training, all_targets)
         self.fit_report_ = {
@@ -365,6 +369,7 @@ class Potential(BaseEstimator):
         """
         self._check_fitted()
         self.calibration_ = {}
+        self.path_ = None
         data = FrameData.read_labelled(frames, labels)
         data = data.take(np.flatnonzero(~self._isolated(data)))
         kinds = [kind for kind in self._std_kinds() if data.labels.has(kind).any()]
@@ -386,6 +391,23 @@ class Potential(BaseEstimator):
         """Cutoff of the neighbour list that serves all terms, Angstrom."""
         return max(term.descriptor.r_cut for term in self._terms())
 
+    def calculator(self, **options):
+        """An ASE calculator of this potential.
+
+        Parameters
+        ----------
+        **options
+            `std`, `warn_above` and `skin` of `mercer.calculators.PotentialCalculator`.
+
+        Returns
+        -------
+        mercer.calculators.PotentialCalculator
+        """
+        from mercer.calculators import PotentialCalculator
+
+        self._check_fitted()
+        return PotentialCalculator(self, **options)
+
     # ------------------------------------------------------------------------------------------- save, load
 
     def save(self, path, *, variance=True):
@@ -406,6 +428,8 @@ class Potential(BaseEstimator):
         self._check_fitted()
         header, arrays = potential_to_file(self, variance=variance)
         write_model(path, header, arrays)
+        if variance or self.covariance_ is None:
+            self.path_ = str(Path(path).resolve())
 
     # ------------------------------------------------------------------------------------------------ parts
 
