@@ -19,8 +19,9 @@ from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from mercer.calculators import PotentialCalculator
 from mercer.errors import ConfigError, DataError, ModelFileError
+from mercer.models.potential import PRIOR_VARIANCES
 
-STD = ("energy", "energies")
+STD = tuple(PRIOR_VARIANCES)
 
 
 def alloy(seed, element="Cu"):
@@ -89,6 +90,7 @@ def test_standard_deviations_on_request(potential, atoms):
     atoms.calc = potential.calculator(std=STD)
     expected = potential.predict(atoms, std=STD)
     atoms.get_potential_energy()
+    assert {"energy_std", "energies_std"} <= atoms.calc.results.keys()
     for kind in STD:
         values = atoms.calc.get_property(f"{kind}_std", atoms)
         assert np.array_equal(values, np.squeeze(expected[f"{kind}_std"]))
