@@ -18,7 +18,7 @@ from mercer.targets import count_species, is_isolated_config, sum_over_frames
 SAME = 1e-3
 #: Net force per atom that is reported: above this (eV/Angstrom), and above this part of the frame's RMS force.
 NET_FORCE, NET_FORCE_PART = 5e-3, 0.05
-#: Median RMS force component (eV/Angstrom) and cohesive energy (eV per atom) above which the unit is likely another.
+#: Median RMS force component (eV/Angstrom) and cohesive energy (eV per atom) above which another unit is likely.
 LARGE_FORCE, LARGE_COHESION = 10.0, 15.0
 
 #: Frames compared pair by pair in one group, at most.
@@ -171,8 +171,7 @@ def energies_against_forces(frames, labels):
     slope = (work @ difference) / (work @ work)
     if abs(correlation) < 0.95 or 0.75 < slope < 1.35:
         return None
-    pairs = f"differences of energy between {len(work)} pairs of similar frames"
-    basis = f"{pairs} are {slope:.3g} times what their forces give"
+    basis = f"energies of {len(work)} pairs of similar frames differ by {slope:.3g} times what their forces give"
     if slope < 0:
         return Finding(
             "units",

@@ -3,6 +3,7 @@
 An option left out (or ``null``, or ``auto``) is chosen from the elements and the data; :mod:`mercer.defaults` says how.
 """
 
+import copy
 import dataclasses
 import difflib
 import re
@@ -49,10 +50,14 @@ class Units(Options):
 class Sigma(Options):
     """Expected standard deviations of the labels (eV, eV/Angstrom); ``null`` chooses them from the data."""
 
-    energy: PositiveFloat | None = None
-    energies: PositiveFloat | None = None
-    forces: PositiveFloat | None = None
-    virial: PositiveFloat | None = None
+    energy: PositiveFloat | Literal["none"] | None = None
+    energies: PositiveFloat | Literal["none"] | None = None
+    forces: PositiveFloat | Literal["none"] | None = None
+    virial: PositiveFloat | Literal["none"] | None = None
+
+    def values(self):
+        """{kind: number, or None where it is not trained on} of the kinds that were given or chosen."""
+        return {kind: None if value == "none" else value for kind, value in self if value is not None}
 
 
 @cache
@@ -68,7 +73,9 @@ def _registered():
 def make_part(section, options):
     """The descriptor or kernel that the options of a section describe; what is left open takes its default."""
     given = options.model_dump(exclude_none=True)
-    return _registered()[section][given.pop("type")](**given)
+    cls = _registered()[section][given.pop("type")]
+    optional = {field.name for field in dataclasses.fields(cls) if field.default is None}
+    return cls(**{name: None if value == "none" and name in optional else value for name, value in given.items()})
 
 
 def _snake(name):
@@ -83,7 +90,10 @@ def _model_of(section, kind):
     fields = {"type": (Literal[kind], kind)}
     for field in dataclasses.fields(cls):
         if field.init:
-            fields[field.name] = (_accept(hints.get(field.name, Any)) | None, _default(field))
+            hint = _accept(hints.get(field.name, Any)) | None
+            if field.default is None:  # null is: chosen from the data
+                hint = hint | Literal["none"]
+            fields[field.name] = (hint, _default(field))
     return pydantic.create_model(cls.__name__, __base__=Options, **fields)
 
 
@@ -142,6 +152,38 @@ def _one_of(what, module, table):
     return pydantic.AfterValidator(validate)
 
 
+def _baselines():
+    """{name: class} of the baselines that a file can describe."""
+    from mercer.baselines import BASELINES
+
+    return {name: cls for name, cls in BASELINES.items() if name != "calculator"}
+
+
+def _baseline(value):
+    """A baseline by its name, or with its parameters; what is left open is chosen from the data."""
+    if value is None or value == "none":
+        return None
+    value = {"type": value} if isinstance(value, str) else value
+    if not isinstance(value, dict) or "type" not in value:
+        raise ValueError("must be the name of a baseline, or a mapping with 'type' and its parameters")
+    known = _baselines()
+    if value["type"] not in known:
+        raise _Unknown("baseline", value["type"], known)
+    names = [field.name for field in dataclasses.fields(known[value["type"]])]
+    for name in value:
+        if name != "type" and name not in names:
+            raise _Unknown(f"option of the baseline {value['type']}:", name, names)
+    return value
+
+
+def _memory(value):
+    """A number of bytes, or a text such as 2GB."""
+    from mercer.models.memory import parse_bytes
+
+    parse_bytes(value)
+    return value
+
+
 class TermOptions(Options):
     """One term of the potential: a descriptor, a kernel, its scale and its sparse points."""
 
@@ -157,6 +199,36 @@ class TermOptions(Options):
     match_species: bool = True
 
 
+def term_preset(name, where="--terms"):
+    """The terms of a preset, as they stand in a file; `where` begins messages.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with the nearest one.
+    """
+    if name not in TERM_PRESETS:
+        raise ConfigError(
+            f"{where}: unknown sum of terms {name!r}{_nearest(name, TERM_PRESETS)} (known: {', '.join(TERM_PRESETS)})"
+        )
+    return copy.deepcopy(TERM_PRESETS[name])
+
+
+_TWO_BODY = {"descriptor": {"type": "pair_distance"}, "kernel": {"type": "gaussian"}}
+_THREE_BODY = {"descriptor": {"type": "triplet"}, "kernel": {"type": "gaussian"}}
+_SOAP = {"descriptor": {"type": "soap"}, "kernel": {"type": "polynomial"}}
+
+#: Sums of terms by name; what is left open is chosen from the data. Of two SOAP terms, the second one is short-ranged.
+TERM_PRESETS = {
+    "soap": [_SOAP],
+    "two-body": [_TWO_BODY],
+    "two-body+soap": [_TWO_BODY, _SOAP],
+    "two-body+three-body": [_TWO_BODY, _THREE_BODY],
+    "double-soap": [_SOAP, _SOAP],
+    "two-body+double-soap": [_TWO_BODY, _SOAP, _SOAP],
+}
+
+
 class FitOptions(Options):
     """Everything that ``mercer fit`` can be told."""
 
@@ -164,17 +236,21 @@ class FitOptions(Options):
     test: list[str] = []
     n_train: PositiveInt | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    validation: list[str] = []
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     keys: Keys = Keys()
     units: Units = Units()
     e0: float | dict[str, float] | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
     sigma: Sigma = Sigma()
     sigma_scaling: Literal["sqrt", "per_atom", "total"] = "sqrt"
     config_type_sigma: dict[str, Sigma] = {}
+    baseline: Annotated[Any, pydantic.BeforeValidator(_baseline)] = None
     terms: Annotated[list[TermOptions], Field(min_length=1)] = Field(
         default_factory=lambda: [TermOptions()], validate_default=True
     )
     solver: Annotated[str, _one_of("solver", "mercer.linalg", "SOLVERS")] = "whitened"
     max_selection: PositiveInt | None = None
+    max_memory: Annotated[int | str, pydantic.AfterValidator(_memory)] | None = None
     seed: NonNegativeInt = 0
     threads: PositiveInt | None = None
     error_bars: bool = True
@@ -187,18 +263,22 @@ HELP = {
     "test": "test files",
     "n_train": "without test files: train on this many frames, drawn by seed, and test on the others",
     "test_fraction": "without test files: keep this fraction of the frames, drawn by seed, for testing",
+    "validation": "files whose errors set the scale of predicted standard deviations",
+    "validation_fraction": "without validation files: keep this fraction of the training frames for that",
     "keys": "name of this label in the files; null = REF_energy and so on, else what ASE has read; none = leave it out",
     "units": "unit of this label in the files, such as kcal/mol; null = from that of the energy",
     "e0": "energies of free atoms: auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
-    "sigma": "expected standard deviation of the labels; null = from the data",
+    "sigma": "expected standard deviation of the labels; null = from the data, none = not trained on",
     "sigma.energy": "eV per atom; see sigma_scaling",
     "sigma.energies": "of energies of single atoms, eV",
     "sigma.forces": "eV/Angstrom per component",
     "sigma_scaling": "the energy sigma of a frame of n atoms: sqrt = sigma sqrt(n), per_atom = sigma n, total = sigma",
-    "sigma.virial": "eV per atom",
+    "sigma.virial": "eV per atom; see sigma_scaling",
     "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
+    "baseline": "subtracted before the fit and added back: null, or zbl, or {type: zbl, r_inner: 1.0, r_outer: 2.0}",
+    "max_memory": "the fit takes no more beside the data, such as 2GB; null = what is quick",
     "max_selection": "candidates for sparse points, at most; null = 20000, or what fits into 256 MB",
-    "terms": "the potential is the sum of these terms",
+    "terms": "the potential is the sum of these terms; a list, or the name of one of the sums below",
     "terms.descriptor.r_cut": "Angstrom",
     "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",
     "terms.descriptor": "see below",
@@ -300,7 +380,7 @@ def load_options(path=None, assignments=()):
         A YAML file; None starts from the defaults.
     assignments : sequence of (str, path, value)
         What overrides the file, in order: where it came from (for messages), the path of the option, e.g.
-        ``("terms", 0, "n_sparse")``, and its value. ``None`` in the place of an index means every entry of the list.
+        ``("terms", 0, "n_sparse")``, and its value. "soap" in the place of an index means every term of densities.
 
     Returns
     -------
@@ -318,6 +398,8 @@ def load_options(path=None, assignments=()):
     500
     """
     raw, origin = ({}, {}) if path is None else _read_yaml(path)
+    if isinstance(raw.get("terms"), str):
+        raw["terms"] = term_preset(raw["terms"], f"{origin[('terms',)]}: terms")
     for source, place, value in assignments:
         for full in _expand(raw, place):
             _assign(raw, full, value, source)
@@ -335,14 +417,23 @@ def load_options(path=None, assignments=()):
 
 
 def _expand(raw, place):
-    """Paths with every None replaced by the indices of the list there (0 where there is none yet)."""
-    if None not in place:
+    """Paths of all SOAP terms (without one, of all) where the index of a term is "soap"."""
+    if "soap" not in place:
         return [place]
-    at = place.index(None)
-    inner = raw
-    for part in place[:at]:
-        inner = (inner or {}).get(part)
-    return [(*place[:at], i, *place[at + 1 :]) for i in range(max(1, len(inner or ())))]
+    at = place.index("soap")
+    terms = raw.get("terms") or [{}]
+    chosen = [i for i, term in enumerate(terms) if _kind_of(term) in _DENSITIES] or range(len(terms))
+    return [(*place[:at], i, *place[at + 1 :]) for i in chosen]
+
+
+def _kind_of(term):
+    """Type of the descriptor of a term as it stands in a file."""
+    descriptor = (term or {}).get("descriptor") or "soap"
+    return _snake(str(descriptor if isinstance(descriptor, str) else descriptor.get("type") or "soap"))
+
+
+#: Descriptors that --n-sparse and --r-cut are for.
+_DENSITIES = ("soap", "radial_spectrum")
 
 
 def _without_auto(value, path=()):
@@ -502,6 +593,19 @@ def reference_page():
                 yield f"| `{prefix}{name}` | `{text}` | {meaning} |"
 
     lines = [_INTRODUCTION, "| option | default | meaning |", "|---|---|---|", *rows(FitOptions, "")]
+    lines += ["", "## Sums of terms by name", "", "`terms: NAME`, `--terms NAME`; `--two-body` is two-body+soap.", ""]
+    lines += ["| name | terms |", "|---|---|"]
+    for name, terms in TERM_PRESETS.items():
+        parts = (f"{term['descriptor']['type']} with a {term['kernel']['type']} kernel" for term in terms)
+        lines.append(f"| `{name}` | {' + '.join(parts)} |")
+    for kind, cls in _baselines().items():
+        fields = ", ".join(f"{field.name} (Angstrom)" for field in dataclasses.fields(cls))
+        lines += [
+            "",
+            f"## baseline: {{type: {kind}}}",
+            "",
+            f"Parameters of `{cls.__module__}.{cls.__name__}`: {fields}.",
+        ]
     for section, table in _registered().items():
         for kind, cls in table.items():
             lines += ["", f"## {section}: {{type: {kind}}}", "", f"Parameters of `{cls.__module__}.{cls.__name__}`."]

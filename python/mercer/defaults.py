@@ -43,7 +43,7 @@ def residual_spread(frames, energies):
     return float(np.std(per_atom - counts / n_atoms[:, None] @ solution))
 
 
-def choose(options, frames, energies):
+def choose(options, frames, labels):
     """Fill in what the options leave open.
 
     Parameters
@@ -51,8 +51,8 @@ def choose(options, frames, energies):
     options : mercer.config.FitOptions
     frames : mercer.structures.Frames
         Training frames, isolated atoms not among them.
-    energies : (n_frames,) float array
-        Total energies, eV; NaN where a frame has none.
+    labels : mercer.structures.Labels
+        Theirs.
 
     Returns
     -------
@@ -66,49 +66,76 @@ def choose(options, frames, energies):
     nearest = nearest_distances(_sample(frames))
     nearest = nearest[np.isfinite(nearest)]
     bond = float(np.median(nearest)) if len(nearest) else 2.5
-    spread = residual_spread(frames, energies)
+    spread = residual_spread(frames, labels.energy)
     periodic = any(np.any(atoms.pbc) for atoms in _sample(frames))
     notes, updates = {}, []
+    kinds = [term.descriptor.type for term in options.terms]
     for t, term in enumerate(options.terms):
         path = f"terms.{t}"
         chosen = {}
-        for name, (value, reason) in _descriptor_rules(elements, bond, periodic).items():
-            if name in type(term.descriptor).model_fields and getattr(term.descriptor, name) is None:
+        second = kinds[t] == "soap" and "soap" in kinds[:t]
+        for name, (value, reason) in _descriptor_rules(kinds[t], elements, bond, periodic, second).items():
+            known = name in type(term.descriptor).model_fields
+            if known and (name not in term.descriptor.model_fields_set or getattr(term.descriptor, name) is None):
                 chosen[name] = value
                 notes[f"{path}.descriptor.{name}"] = reason
         given = term.descriptor.model_dump(exclude_none=True)
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
-        if term.kernel.type == "polynomial" and "zeta" not in term.kernel.model_fields_set:
-            update["kernel"] = term.kernel.model_validate({"type": "polynomial", "zeta": 2 if len(elements) > 1 else 4})
-            notes[f"{path}.kernel.zeta"] = "2 for several elements, 4 for one"
-        for name, (value, reason) in _term_rules(
-            len(numbers), len(elements), spread, len(options.terms), periodic
-        ).items():
+        for name, (value, reason) in _kernel_rules(term, elements).items():
+            if name not in term.kernel.model_fields_set:
+                update["kernel"] = term.kernel.model_validate({"type": term.kernel.type, name: value})
+                notes[f"{path}.kernel.{name}"] = reason
+        rules = _term_rules(kinds[t], len(numbers), len(elements), spread, len(options.terms), periodic)
+        for name, (value, reason) in rules.items():
             if getattr(term, name) is None:
                 update[name] = value
                 notes[f"{path}.{name}"] = reason
         updates.append(term.model_copy(update=update))
+    changed = {"terms": updates}
     sigma = {}
-    if options.sigma.energy is None and spread is not None:
-        sigma["energy"], notes["sigma.energy"] = _energy_sigma(spread, periodic)
-    return options.model_copy(update={"terms": updates, "sigma": options.sigma.model_copy(update=sigma)}), notes
+    for kind, (value, reason) in _sigma_rules(frames, labels, spread, periodic).items():
+        if getattr(options.sigma, kind) is None:
+            sigma[kind], notes[f"sigma.{kind}"] = value, reason
+    changed["sigma"] = options.sigma.model_copy(update=sigma)
+    if options.baseline is not None:
+        changed["baseline"] = dict(options.baseline)
+        for name, (value, reason) in _baseline_rules(options.baseline, nearest).items():
+            if changed["baseline"].get(name) is None:
+                changed["baseline"][name], notes[f"baseline.{name}"] = value, reason
+    return options.model_copy(update=changed), notes
 
 
-def _descriptor_rules(elements, bond, periodic):
-    """{option: (value, reason)} of a density descriptor; `bond` is the median nearest distance in Angstrom."""
+#: Descriptors whose rows are clusters of atoms: few coordinates, so few sparse points.
+CLUSTERS = ("pair_distance", "triplet", "cluster_distances")
+
+
+def _descriptor_rules(kind, elements, bond, periodic, second):
+    """{option: (value, reason)} of a descriptor.
+
+    `bond` is the median nearest distance in Angstrom; `second`: of two SOAP terms the later one, which is short-ranged.
+    """
     from mercer.structures import symbols
 
+    species = {"species": (symbols(elements), "the elements of the training data")}
     if periodic:
         r_cut = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
         reason = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
     else:
         r_cut, reason = 5.0, "molecules"
+    if kind in CLUSTERS:
+        if kind != "pair_distance":
+            r_cut = max(3.0, float(np.round(2 * 1.4 * bond) / 2))
+            reason = f"1.4 times the median nearest distance, {bond:.2f} Angstrom, at least 3"
+        width = float(np.round(r_cut / 4, 1))
+        return {**species, "r_cut": (r_cut, reason), "cutoff_width": (width, "a quarter of r_cut")}
+    if second:
+        r_cut, reason = float(np.round(2 * 0.7 * r_cut) / 2), "0.7 times that of the first SOAP term"
     many = len(elements) > 1
     scale = float(np.round(max(1.5, bond if many else 1.5 * bond), 1))
     scaling = {"rate": 1.0, "scale": scale, "exponent": 6.0 if many else 4.0}
     times = "the" if many else "1.5 times the"
     return {
-        "species": (symbols(elements), "the elements of the training data"),
+        **species,
         "r_cut": (r_cut, reason),
         "sigma": (0.3, "hydrogen is present") if 1 in elements else (0.5, "no hydrogen"),
         "n_max": (6, "more than one element") if many else (8, "one element"),
@@ -120,11 +147,26 @@ def _descriptor_rules(elements, bond, periodic):
     }
 
 
-def _term_rules(n_atoms, n_elements, spread, n_terms, periodic):
+def _kernel_rules(term, elements):
+    """{option: (value, reason)} of a kernel."""
+    if term.kernel.type == "polynomial":
+        return {"zeta": (2 if len(elements) > 1 else 4, "2 for several elements, 4 for one")}
+    if term.descriptor.type in CLUSTERS and "length_scale" in type(term.kernel).model_fields:
+        return {"length_scale": (1.0, "Angstrom, of distances")}
+    return {}
+
+
+def _term_rules(kind, n_atoms, n_elements, spread, n_terms, periodic):
     """{option: (value, reason)} of a term."""
-    thousands = max(1, min(n_elements, 3))
-    n_sparse = min(1000 * thousands, n_atoms // 2)
-    reason = f"{thousands} thousand for {n_elements} element(s), at most half of the {n_atoms} environments"
+    if kind in CLUSTERS:
+        kinds = n_elements * (n_elements + 1) // 2
+        n_sparse, reason = (20 * kinds, f"20 for each of {kinds} kinds of bonds")
+        if kind != "pair_distance":
+            n_sparse, reason = (200 * kinds, f"200 for each of {kinds} pairs of elements")
+    else:
+        thousands = max(1, min(n_elements, 3))
+        n_sparse = min(1000 * thousands, n_atoms // 2)
+        reason = f"{thousands} thousand for {n_elements} element(s), at most half of the {n_atoms} environments"
     delta, why = 1.0, "no energies to scale by"
     if spread:
         times = 10 if periodic else 30
@@ -133,8 +175,41 @@ def _term_rules(n_atoms, n_elements, spread, n_terms, periodic):
     return {"n_sparse": (max(1, n_sparse), reason), "delta": (delta, why)}
 
 
-def _energy_sigma(spread, periodic):
-    """Sigma of the energies from the spread of the energies per atom."""
-    times = 0.005 if periodic else 0.015
-    value = float(f"{np.clip(times * spread, 1e-5, 1e-2):.2g}")
-    return value, f"{times} times the spread of the energies per atom, {spread:.3g} eV"
+def _sigma_rules(frames, labels, spread, periodic):
+    """{kind: (sigma, reason)} of every kind of label that the frames have."""
+    rules = {}
+    if spread is not None:
+        times = 0.005 if periodic else 0.015
+        value = float(f"{np.clip(times * spread, 1e-5, 1e-2):.2g}")
+        rules["energy"] = value, f"{times} times the spread of the energies per atom, {spread:.3g} eV"
+    local = labels.energies[np.isfinite(labels.energies)]
+    if len(local):
+        rules["energies"] = float(f"{max(0.01 * local.std(), 1e-4):.2g}"), "0.01 times their spread"
+    forces = labels.forces[np.isfinite(labels.forces)]
+    if len(forces) and np.any(forces):
+        rms = float(np.sqrt(np.mean(forces**2)))
+        value = float(f"{np.clip(FORCE_PART * rms, 1e-3, 0.2):.2g}")
+        rules["forces"] = value, f"{FORCE_PART} times the RMS force component, {rms:.3g} eV/Angstrom"
+    known = labels.has("virial")
+    if known.any():
+        per_atom = labels.virial[known] / labels.n_atoms[known][:, None, None]
+        rms = float(np.sqrt(np.mean(per_atom**2)))
+        if rms > 0:
+            value = float(f"{np.clip(VIRIAL_PART * rms, 1e-3, 0.2):.2g}")
+            rules["virial"] = value, f"{VIRIAL_PART} times the RMS virial component per atom, {rms:.3g} eV"
+    return rules
+
+
+#: Sigma of forces and virials, as a part of the RMS of the labels.
+FORCE_PART, VIRIAL_PART = 0.05, 0.1
+
+
+def _baseline_rules(baseline, nearest):
+    """{option: (value, reason)} of a baseline; `nearest` are nearest distances in Angstrom."""
+    if baseline["type"] != "zbl":
+        return {}
+    shortest = float(nearest.min()) if len(nearest) else 1.0
+    outer = float(np.floor(20 * 0.9 * shortest) / 20)
+    why = f"the shortest distance in the data, {shortest:.2f} Angstrom"
+    inner = float(np.round(outer / 2, 3))
+    return {"r_inner": (inner, f"0.45 times {why}"), "r_outer": (outer, f"0.9 times {why}")}

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: eV/Angstrom^3 in GPa.
+EV_PER_A3 = 160.21766208
+
 #: Quantity -> (unit of tables and plots, factor from eV and Angstrom, digits in tables).
 UNITS = {
     "energy_per_atom": ("meV/atom", 1000.0, 2),
     "energy": ("eV", 1.0, 4),
     "energies": ("meV", 1000.0, 2),
     "forces": ("meV/Å", 1000.0, 1),
-    "stress": ("meV/Å³", 1000.0, 2),
+    "virial_per_atom": ("meV/atom", 1000.0, 1),
+    "stress": ("GPa", EV_PER_A3, 2),
     "virial": ("eV", 1.0, 4),
 }
 
@@ -21,12 +25,17 @@ TITLES = {
     "energy": "energy per structure",
     "energies": "local energies",
     "forces": "force components",
+    "virial_per_atom": "virial components per atom",
     "stress": "stress components",
     "virial": "virial components",
 }
 
 #: Colours of up to eight groups that are told apart with colour-vision deficiencies (Okabe & Ito, 2008).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+
+#: Places of xx, yy, zz, yz, xz, xy in the nine numbers of a virial.
+_VOIGT = [0, 4, 8, 5, 2, 1]
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,8 @@ def compare(reference, predicted, groups, n_atoms, std=None):
     Returns
     -------
     dict
-        {quantity: Comparison}; an energy gives ``energy_per_atom`` and ``energy``.
+        {quantity: Comparison}; an energy gives ``energy_per_atom`` and ``energy``, a virial ``virial_per_atom`` and
+        ``virial``, of which the six components that differ count.
 
     Examples
     --------
@@ -108,6 +118,12 @@ def compare(reference, predicted, groups, n_atoms, std=None):
             e, p, s = np.asarray(values, float), np.asarray(predicted[key], float), std.get(key)
             scaled = None if s is None else np.asarray(s, float) / n_atoms
             add("energy_per_atom", e / n_atoms, p / n_atoms, scaled, groups)
+        if key == "virial":
+            n = n_atoms[:, None]
+            values, other = (np.asarray(v, float).reshape(-1, 9)[:, _VOIGT] for v in (values, predicted[key]))
+            add("virial_per_atom", values / n, other / n, None, groups)
+            add("virial", values, other, None, groups)
+            continue
         per_atom = key in ("energies", "forces")
         add(key, values, predicted[key], std.get(key), np.repeat(groups, n_atoms) if per_atom else groups)
     return out
@@ -135,12 +151,13 @@ def metrics(comparisons):
     Returns
     -------
     dict
-        {set: {quantity: {"all": {"n", "mae", "rmse", "max"}, "by_config_type": {name: ...}}}}, in eV and Angstrom.
+        {set: {quantity: {"all": {"n", "mae", "rmse", "max"}, "by_config_type": {name: ...}}}}, in eV and Angstrom; of
+        what has standard deviations, "all" has "std" too, see `std_summary`.
     """
     return {
         name: {
             quantity: {
-                "all": summary(values),
+                "all": summary(values) | ({} if values.std is None else {"std": std_summary(values)}),
                 "by_config_type": {group: summary(values.of(group)) for group in values.names()},
             }
             for quantity, values in parts.items()
@@ -166,17 +183,22 @@ def error_table(comparisons, title=None):
     from rich.table import Table
 
     quantities = [q for q in UNITS if any(q in parts for parts in comparisons.values())]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    if set(quantities) - {"energy", "energy_per_atom"}:  # room for the others; all of them are in the metrics
+        left_out = {"energy", "virial", "virial_per_atom" if "stress" in quantities else "virial"}
+        quantities = [q for q in quantities if q not in left_out]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("set", vertical="bottom")
     table.add_column("config_type", overflow="fold", min_width=11)
-    table.add_column("frames" if set(quantities) <= {"energy", "energy_per_atom"} else "values", justify="right")
+    first = quantities[0] if quantities else "energy"
+    frames = first in ("energy", "energy_per_atom")
+    table.add_column("frames" if frames else "values", justify="right")
     for quantity in quantities:
         for measure in ("MAE", "RMSE"):
             head = f"{TITLES[quantity].split()[0]}\n{measure}\n{UNITS[quantity][0]}"
             table.add_column(head, justify="right", no_wrap=True)
 
     def row(name, label, parts, style=None):
-        counts = [len(parts[q].reference) for q in quantities if q in parts]
+        count = len(parts[first].reference) if first in parts else ""
         cells = []
         for quantity in quantities:
             _, factor, digits = UNITS[quantity]
@@ -185,7 +207,7 @@ def error_table(comparisons, title=None):
                 cells += [f"{s['mae'] * factor:.{digits}f}", f"{s['rmse'] * factor:.{digits}f}"]
             else:
                 cells += ["", ""]
-        table.add_row(name, label, str(counts[0]) if counts else "", *cells, style=style)
+        table.add_row(name, label, str(count), *cells, style=style)
 
     for name, parts in comparisons.items():
         groups = list(dict.fromkeys(g for values in parts.values() for g in values.names()))
@@ -198,13 +220,35 @@ def error_table(comparisons, title=None):
     return table
 
 
-def describe_std(comparison):
-    """One line on how predicted standard deviations compare with the errors; the noise of the labels is not in them."""
-    ratio = np.abs(comparison.errors) / np.maximum(comparison.std, 1e-300)
-    within = [100 * float(np.mean(ratio <= k)) for k in (1, 2)]
+def std_summary(comparison):
+    """How predicted standard deviations compare with the errors; the noise of the labels is not in them.
+
+    Returns
+    -------
+    dict
+        "median" standard deviation; "within_1", "within_2": parts of the errors within one and two of them (0.68 and
+        0.95 of a normal distribution); "rank_correlation" of |error| and standard deviation (Spearman).
+    """
+    errors = np.abs(comparison.errors)
+    ratio = errors / np.maximum(comparison.std, 1e-300)
+    ranks = [np.argsort(np.argsort(v, kind="stable")) for v in (errors, comparison.std)]
+    varied = len(errors) > 2 and np.ptp(comparison.std) > 0
+    return {
+        "median": float(np.median(comparison.std)),
+        "within_1": float(np.mean(ratio <= 1)),
+        "within_2": float(np.mean(ratio <= 2)),
+        "rank_correlation": float(np.corrcoef(*ranks)[0, 1]) if varied else None,
+    }
+
+
+def describe_std(comparison, quantity="energy_per_atom"):
+    """One line on how predicted standard deviations compare with the errors."""
+    unit, factor, digits = UNITS[quantity]
+    s = std_summary(comparison)
+    rank = "" if s["rank_correlation"] is None else f"; rank correlation with the errors {s['rank_correlation']:.2f}"
     return (
-        f"predicted standard deviation of the energy: median {1000 * float(np.median(comparison.std)):.2f} meV/atom; "
-        f"errors within one: {within[0]:.0f} %, within two: {within[1]:.0f} %"
+        f"predicted standard deviation of the {TITLES[quantity]}: median {s['median'] * factor:.{digits}f} {unit}; "
+        f"errors within one: {100 * s['within_1']:.0f} %, within two: {100 * s['within_2']:.0f} %{rank}"
     )
 
 
@@ -269,7 +313,9 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
 
     parts = {name: values[quantity] for name, values in comparisons.items() if quantity in values}
     unit, factor, digits = UNITS[quantity]
-    base_unit = {"meV/atom": "eV/atom", "meV": "eV", "meV/Å": "eV/Å", "meV/Å³": "eV/Å³"}.get(unit, unit)
+    base_unit, scale = (unit, factor) if quantity == "stress" else (unit.removeprefix("m"), 1.0)
+    parts = {name: Comparison(c.reference * scale, c.predicted * scale, c.groups) for name, c in parts.items()}
+    factor /= scale
     figure, (left, right) = _figure(9.6, 4.4, columns=2)
     colours = _groups_to_show(parts)
     values = np.concatenate([np.concatenate([c.reference, c.predicted]) for c in parts.values()])

@@ -631,7 +631,14 @@ def _merge_stress(frames, stress, virial):
         from_stress = -volume * stress[k]
         if np.isfinite(virial[k]).all():
             difference = np.abs(from_stress - virial[k]).max()
-            if difference > 1e-2 * np.abs(virial[k]).max() + 1e-3:
+            allowed = 1e-2 * np.abs(virial[k]).max() + 1e-3
+            if difference > allowed and np.abs(from_stress + virial[k]).max() <= allowed:
+                raise DataError(
+                    f"{frames.where(k)}: stress and virial labels contradict each other in sign; expected "
+                    "virial = -volume * stress, the stress positive in tension; correct the one that is reversed, or "
+                    "leave it out (keys: {stress: none})"
+                )
+            if difference > allowed:
                 raise DataError(
                     f"{frames.where(k)}: stress and virial labels contradict each other by {difference:.3g} eV; "
                     "expected virial = -volume * stress (check sign, order of components and units, or use one of them)"

@@ -68,9 +68,9 @@ def test_second_term():
 def test_an_index_of_none_means_all_terms(tmp_path):
     path = tmp_path / "fit.yaml"
     path.write_text("terms: [{delta: 1}, {delta: 2}]\n")
-    o = load_options(path, [("--n-sparse", ("terms", None, "n_sparse"), 7)])
+    o = load_options(path, [("--n-sparse", ("terms", "soap", "n_sparse"), 7)])
     assert [t.n_sparse for t in o.terms] == [7, 7]
-    assert load_options(None, [("--n-sparse", ("terms", None, "n_sparse"), 7)]).terms[0].n_sparse == 7
+    assert load_options(None, [("--n-sparse", ("terms", "soap", "n_sparse"), 7)]).terms[0].n_sparse == 7
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_missing_file(tmp_path):
 
 def test_messages_of_flags_name_the_flag():
     with pytest.raises(ConfigError, match=r"^--n-sparse: terms.0.n_sparse"):
-        load_options(None, [("--n-sparse", ("terms", None, "n_sparse"), -1)])
+        load_options(None, [("--n-sparse", ("terms", "soap", "n_sparse"), -1)])
 
 
 ALL = [

@@ -5,9 +5,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from mercer.cli._fit import build_potential
-from mercer.config import load_options
-from mercer.defaults import choose, nearest_distances, residual_spread
-from mercer.structures import Frames
+from mercer.config import TERM_PRESETS, load_options, term_preset
+from mercer.defaults import FORCE_PART, VIRIAL_PART, choose, nearest_distances, residual_spread
+from mercer.structures import Frames, read_labels
 
 
 def crystals(n=6, symbol="Si"):
@@ -18,6 +18,14 @@ def crystals(n=6, symbol="Si"):
         atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
         frames.append(atoms)
     return Frames(frames)
+
+
+def labelled(frames, energies):
+    """Labels of these energies alone."""
+    frames = Frames([atoms.copy() for atoms in frames])
+    for atoms, energy in zip(frames, energies, strict=True):
+        atoms.info["REF_energy"] = float(energy)
+    return read_labels(frames)
 
 
 def test_nearest_distances():
@@ -36,7 +44,7 @@ def test_spread_beyond_composition():
 
 @pytest.mark.parametrize("frames", [crystals(), crystals(symbol="Cu"), Frames([molecule("CH3OH")] * 3)])
 def test_everything_is_chosen_and_explained(frames):
-    options, notes = choose(load_options(), frames, np.linspace(-1.0, 1.0, len(frames)))
+    options, notes = choose(load_options(), frames, labelled(frames, np.linspace(-1.0, 1.0, len(frames))))
     term = options.terms[0]
     for name in ("species", "r_cut", "n_max", "l_max", "sigma", "radial_scaling"):
         assert getattr(term.descriptor, name) is not None
@@ -56,7 +64,7 @@ def test_what_is_given_stays():
         ("", ("sigma", "energy"), 0.5),
     ]
     frames = crystals()
-    options, notes = choose(load_options(None, given), frames, np.arange(6.0))
+    options, notes = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
     term = options.terms[0]
     assert (term.descriptor.r_cut, term.kernel.zeta, term.n_sparse, term.delta) == (3.3, 3, 5, 0.25)
     assert options.sigma.energy == 0.5
@@ -66,11 +74,50 @@ def test_what_is_given_stays():
 def test_terms_share_the_spread():
     given = [("", ("terms", 0, "delta"), None), ("", ("terms", 1, "descriptor", "type"), "radial_spectrum")]
     frames = crystals()
-    one, _ = choose(load_options(), frames, np.arange(6.0))
-    two, _ = choose(load_options(None, given), frames, np.arange(6.0))
+    one, _ = choose(load_options(), frames, labelled(frames, np.arange(6.0)))
+    two, _ = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
     np.testing.assert_allclose([t.delta for t in two.terms], one.terms[0].delta / np.sqrt(2), rtol=0.05)
 
 
 def test_sparse_points_never_exceed_the_data():
-    options, _ = choose(load_options(), crystals(1), np.zeros(1))
+    options, _ = choose(load_options(), crystals(1), labelled(crystals(1), np.zeros(1)))
     assert options.terms[0].n_sparse == 4
+
+
+def test_sigmas_are_parts_of_the_spread_of_the_labels():
+    frames = crystals()
+    rng = np.random.default_rng(1)
+    for k, atoms in enumerate(frames):
+        atoms.info["REF_energy"] = 0.01 * k
+        if k < 3:
+            atoms.arrays["REF_forces"] = rng.normal(0, 1.0, (8, 3))
+            atoms.info["REF_virial"] = 8 * 0.4 * np.eye(3)
+    options, notes = choose(load_options(), frames, read_labels(frames))
+    assert abs(options.sigma.forces / FORCE_PART - 1.0) <= 0.2
+    assert abs(options.sigma.virial / VIRIAL_PART - 0.4 / np.sqrt(3)) <= 0.02
+    assert options.sigma.energies is None and "sigma.energies" not in notes
+    for kind in ("energy", "forces", "virial"):
+        assert notes[f"sigma.{kind}"]
+    options, _ = choose(load_options(None, [("", ("sigma", "forces"), "none")]), frames, read_labels(frames))
+    assert options.sigma.forces == "none" and options.sigma.values()["forces"] is None
+
+
+@pytest.mark.parametrize("name", TERM_PRESETS)
+@pytest.mark.parametrize("frames", [crystals(), Frames([molecule("CH3OH")] * 3)])
+def test_sums_of_terms_by_name(name, frames):
+    given = [("--terms", ("terms",), term_preset(name))]
+    options, notes = choose(load_options(None, given), frames, labelled(frames, np.arange(len(frames))))
+    terms = build_potential(options).terms
+    assert len(terms) == len(TERM_PRESETS[name])
+    for t, term in enumerate(terms):
+        assert term.descriptor.r_cut > 2 and notes[f"terms.{t}.descriptor.r_cut"] and notes[f"terms.{t}.delta"]
+    assert TERM_PRESETS["double-soap"][0] == TERM_PRESETS["double-soap"][1]  # untouched
+
+
+def test_repulsion_stays_below_the_data():
+    frames = crystals()
+    given = [("--baseline", ("baseline",), "zbl")]
+    options, notes = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
+    nearest = nearest_distances(frames).min()
+    assert 0 < options.baseline["r_inner"] < options.baseline["r_outer"] <= 0.91 * nearest
+    assert "shortest distance" in notes["baseline.r_outer"]

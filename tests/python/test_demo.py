@@ -44,7 +44,8 @@ def shown(tmp_path_factory):
 
 def test_files(shown):
     names = {path.relative_to(shown).as_posix() for path in shown.rglob("*") if path.is_file()}
-    fit = {"fit/model.mercer", "fit/config.yaml", "fit/fit.log", "fit/metrics.json", "fit/parity.png"}
+    fit = {"fit/model.mercer", "fit/config.yaml", "fit/fit.log", "fit/metrics.json"}
+    fit |= {"fit/parity.png", "fit/parity_forces.png"}
     assert names == {"train.extxyz", "test.extxyz", "learning_curve.png"} | fit
     assert len(ase.io.read(shown / "test.extxyz", ":")) == 8
 
@@ -52,8 +53,11 @@ def test_files(shown):
 def test_the_model_has_learnt(shown):
     frames = ase.io.read(shown / "test.extxyz", ":")
     energies = np.array([atoms.info["REF_energy"] / len(atoms) for atoms in frames])
-    predicted = mercer.load(shown / "fit" / "model.mercer").predict(frames)["energy"] / list(map(len, frames))
-    assert np.sqrt(np.mean((predicted - energies) ** 2)) <= 0.2 * energies.std()
+    predicted = mercer.load(shown / "fit" / "model.mercer").predict(frames)
+    errors = predicted["energy"] / list(map(len, frames)) - energies
+    assert np.sqrt(np.mean(errors**2)) <= 0.1 * energies.std()
+    forces = np.concatenate([atoms.arrays["REF_forces"] for atoms in frames])
+    assert np.sqrt(np.mean((predicted["forces"] - forces) ** 2)) <= 0.2 * forces.std()
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -1,4 +1,4 @@
-"""The command line: ``mercer fit | predict | evaluate | info | md | demo``."""
+"""The command line: ``mercer fit | predict | evaluate | info | convert | md | demo``."""
 
 import contextlib
 import os
@@ -69,10 +69,28 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Override any option, as terms.0.descriptor.r_cut=5."),
     ] = None,
-    n_sparse: Annotated[int | None, typer.Option("--n-sparse", help="Sparse points of each term.")] = None,
-    r_cut: Annotated[float | None, typer.Option("--r-cut", help="Cutoff of the descriptors (Angstrom).")] = None,
+    n_sparse: Annotated[int | None, typer.Option("--n-sparse", help="Sparse points of each SOAP term.")] = None,
+    r_cut: Annotated[float | None, typer.Option("--r-cut", help="Cutoff of the SOAP terms (Angstrom).")] = None,
     sigma_energy: Annotated[
         float | None, typer.Option("--sigma-energy", help="Expected error of the energies (eV per atom).")
+    ] = None,
+    sigma_forces: Annotated[
+        float | None, typer.Option("--sigma-forces", help="Expected error of the forces (eV/Angstrom).")
+    ] = None,
+    sigma_virial: Annotated[
+        float | None, typer.Option("--sigma-virial", help="Expected error of the virials (eV per atom).")
+    ] = None,
+    no_forces: Annotated[bool, typer.Option("--no-forces", help="Do not train on forces.")] = False,
+    no_virial: Annotated[bool, typer.Option("--no-virial", help="Do not train on virials and stresses.")] = False,
+    terms: Annotated[
+        str | None,
+        typer.Option(
+            "--terms", metavar="NAME", help="Sum of terms: soap, two-body, two-body+soap, double-soap, ... (see docs)."
+        ),
+    ] = None,
+    two_body: Annotated[bool, typer.Option("--two-body", help="Short for --terms two-body+soap.")] = False,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="NAME", help="Taken off before the fit: zbl (repulsion).")
     ] = None,
     e0: Annotated[
         str | None, typer.Option("--e0", help="auto, isolated, lstsq, average, none, a number, or Si=-0.8,O=-1.2.")
@@ -85,6 +103,16 @@ def fit(
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option("--test-fraction", help="Keep this part of the frames for testing.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option("--validation", help="File whose errors set the scale of error bars; may be repeated."),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option("--validation-fraction", help="Keep this part of the training frames for that.")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option("--max-memory", metavar="SIZE", help="Memory of the fit, as 500MB or 2GB.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of every random choice.", show_default="0")] = None,
     threads: Threads = None,
@@ -101,7 +129,7 @@ def fit(
     What is not given is chosen from the elements and the data, and shown.
     """
     from mercer.cli._fit import run_fit
-    from mercer.config import load_options, parse_assignment
+    from mercer.config import load_options, parse_assignment, term_preset
 
     overrides = []
 
@@ -112,9 +140,19 @@ def fit(
     override("TRAIN", ("train",), train or None)
     override("--test", ("test",), test or None)
     override("--output", ("output",), output)
-    override("--n-sparse", ("terms", None, "n_sparse"), n_sparse)
-    override("--r-cut", ("terms", None, "descriptor", "r_cut"), r_cut)
+    override("--validation", ("validation",), validation or None)
+    override("--validation-fraction", ("validation_fraction",), validation_fraction)
+    terms = terms or ("two-body+soap" if two_body else None)
+    override("--terms", ("terms",), term_preset(terms) if terms else None)
+    override("--n-sparse", ("terms", "soap", "n_sparse"), n_sparse)
+    override("--r-cut", ("terms", "soap", "descriptor", "r_cut"), r_cut)
+    override("--baseline", ("baseline",), baseline)
+    override("--max-memory", ("max_memory",), max_memory)
     override("--sigma-energy", ("sigma", "energy"), sigma_energy)
+    override("--sigma-forces", ("sigma", "forces"), sigma_forces)
+    override("--sigma-virial", ("sigma", "virial"), sigma_virial)
+    override("--no-forces", ("sigma", "forces"), "none" if no_forces else None)
+    override("--no-virial", ("sigma", "virial"), "none" if no_virial else None)
     override("--e0", ("e0",), _parse_e0(e0))
     for flag, name, pairs in (("--key", "keys", keys), ("--units", "units", units)):
         for label, value in _pairs(flag, pairs).items():
@@ -139,15 +177,19 @@ def predict(
         bool | None,
         typer.Option("--std/--no-std", help="Standard deviations.", show_default="if the model has them"),
     ] = None,
+    forces: Annotated[bool, typer.Option("--forces/--no-forces", help="Forces, virials and stresses.")] = True,
+    forces_std: Annotated[
+        bool, typer.Option("--forces-std", help="Standard deviations of the forces too (takes time).")
+    ] = False,
     prefix: Annotated[str, typer.Option(help="Put before the names of the results.")] = "mercer_",
     threads: Threads = None,
     quiet: Quiet = False,
 ):
-    """Predict energies of structures and atoms, with standard deviations, and write them as extended XYZ."""
+    """Predict energies, forces, virials and stresses, with standard deviations, and write them as extended XYZ."""
     from mercer.cli._use import run_predict
 
     _use_threads(threads)
-    run_predict(model, files, output, Session(quiet), std=std, prefix=prefix)
+    run_predict(model, files, output, Session(quiet), std=std, forces_std=forces_std, forces=forces, prefix=prefix)
 
 
 @app.command(no_args_is_help=True)
@@ -155,8 +197,11 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model that mercer fit wrote.", show_default=False)],
     files: Files,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and parity.png.")
+        Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and parity plots.")
     ] = None,
+    forces_std: Annotated[
+        bool, typer.Option("--forces-std", help="Standard deviations of the forces too (takes time).")
+    ] = False,
     energy_key: EnergyKey = None,
     keys: Keys = None,
     units: UnitList = None,
@@ -171,7 +216,7 @@ def evaluate(
     overrides = [("--key", ("keys", k), v) for k, v in _pairs("--key", keys).items()]
     overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
     overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
-    run_evaluate(model, files, output, load_options(None, overrides), Session(quiet))
+    run_evaluate(model, files, output, load_options(None, overrides), Session(quiet), forces_std)
 
 
 @app.command(no_args_is_help=True)
@@ -181,7 +226,7 @@ def info(
     keys: Keys = None,
     units: UnitList = None,
 ):
-    """Say what is in a model, or in a file of structures."""
+    """Say what is in a model (also a GAP potential), or in a file of structures."""
     from mercer.cli._use import run_info
     from mercer.config import load_options
 
@@ -189,6 +234,17 @@ def info(
     overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
     overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
     run_info(path, load_options(None, overrides), Session())
+
+
+@app.command(no_args_is_help=True)
+def convert(
+    path: Annotated[str, typer.Argument(help="A GAP potential (XML), or a model.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="The model to write.", show_default=False)],
+):
+    """Write a published GAP potential as a mercer model."""
+    from mercer.cli._use import run_convert
+
+    run_convert(path, output, Session())
 
 
 @app.command()

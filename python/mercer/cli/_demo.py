@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mercer import report
 from mercer.cli._data import read_data
-from mercer.cli._fit import MODEL, PARITY, build_potential, compare_data, run_fit
+from mercer.cli._fit import MODEL, PARITY, PARITY_FORCES, build_potential, compare_data, run_fit
 from mercer.cli._output import output_file, output_folder
 from mercer.cli._session import seconds
 from mercer.config import load_options
@@ -36,15 +36,16 @@ def run_demo(output, n_frames, seed, session):
         ("demo", ("terms", 0, "n_sparse"), min(N_SPARSE, 5 * n_frames)),
         ("--seed", ("seed",), seed),
     ]
-    run_fit(load_options(None, settings), session)
+    whole = run_fit(load_options(None, settings), session)["errors"]["test"]
     session.say("\nlearning curve")
-    sizes, errors = learning_curve(output / "fit" / "config.yaml", session)
-    for size, mae in zip(sizes, errors["MAE"], strict=True):
-        session.say(f"  {size:5d} training frames: test MAE {mae:.2f} meV/atom")
+    sizes, errors, forces = learning_curve(output / "fit" / "config.yaml", session, whole)
+    for size, mae, force in zip(sizes, errors["MAE"], forces, strict=True):
+        session.say(f"  {size:5d} training frames: test MAE {mae:.2f} meV/atom, {force:.1f} meV/Angstrom")
     with output_file(output / CURVE) as file:
         report.learning_curve_plot(file, sizes, errors, title="Cu-Au, effective-medium theory")
     session.say(f"\ndone in {seconds(time.perf_counter() - start)}; look at")
-    session.say(f"  {output / 'fit' / PARITY}\n  {output / CURVE}")
+    for file in (output / "fit" / PARITY, output / "fit" / PARITY_FORCES, output / CURVE):
+        session.say(f"  {file}")
     session.say("next commands to try:")
     for line in next_commands(output):
         session.say(f"  {line}")
@@ -61,21 +62,31 @@ def next_commands(output):
     ]
 
 
-def learning_curve(config, session, n_sizes=4):
-    """Test errors (meV/atom) of fits with the settings in `config` to growing parts of the training frames.
+def learning_curve(config, session, whole, n_sizes=4):
+    """Test errors of fits with the settings in `config` to growing parts of the training frames.
+
+    Parameters
+    ----------
+    config : path
+    session : Session
+    whole : mapping
+        {quantity: {"all": errors}} of the fit to all frames, as in the metrics.
+    n_sizes : int
 
     Returns
     -------
     sizes : list of int
     errors : dict
-        {"MAE": [...], "RMSE": [...]}
+        {"MAE": [...], "RMSE": [...]} of the energies, meV/atom.
+    forces : list of float
+        MAE of force components, meV/Angstrom.
     """
     options = load_options(config)
     train, test = read_data(options.train, options), read_data(options.test, options)
     isolated, rest = [k for k, single in enumerate(train.isolated) if single], []
     rest = [k for k in range(len(train)) if k not in set(isolated)]
-    sizes = [len(rest) // 2**k for k in reversed(range(n_sizes)) if len(rest) // 2**k >= 2]
-    errors = {"MAE": [], "RMSE": []}
+    sizes = [len(rest) // 2**k for k in reversed(range(1, n_sizes)) if len(rest) // 2**k >= 2]
+    results = []
     with session.stage("fits to growing parts"):
         for done, size in enumerate(sizes):
             part = train.take([*isolated, *rest[:size]])
@@ -83,8 +94,9 @@ def learning_curve(config, session, n_sizes=4):
             terms = [options.terms[0].model_copy(update={"n_sparse": n_sparse})]
             potential = build_potential(options.model_copy(update={"terms": terms}))
             potential.fit(part.frames, part.labels)
-            result = report.summary(compare_data(potential, test)["energy_per_atom"])
-            errors["MAE"].append(1000 * result["mae"])
-            errors["RMSE"].append(1000 * result["rmse"])
+            parts = compare_data(potential, test)
+            results.append([report.summary(parts[quantity]) for quantity in ("energy_per_atom", "forces")])
             session.progress("fits", done + 1, len(sizes))
-    return sizes, errors
+    results.append([whole[quantity]["all"] for quantity in ("energy_per_atom", "forces")])
+    errors = {name: [1000 * energy[name.lower()] for energy, _ in results] for name in ("MAE", "RMSE")}
+    return [*sizes, len(rest)], errors, [1000 * force["mae"] for _, force in results]

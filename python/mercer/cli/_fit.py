@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mercer import __version__, report
+from mercer import __version__, checks, report
 from mercer.cli._data import read_data
 from mercer.cli._output import output_folder
 from mercer.cli._session import seconds
@@ -13,6 +13,7 @@ from mercer.structures import unit_factor
 
 #: Names of the files in the output folder.
 MODEL, CONFIG, LOG, METRICS, PARITY = "model.mercer", "config.yaml", "fit.log", "metrics.json", "parity.png"
+PARITY_FORCES = "parity_forces.png"
 
 
 def run_fit(options, session, dry_run=False):
@@ -44,18 +45,19 @@ def run_fit(options, session, dry_run=False):
             result = _fit(options, session, folder)
         finally:
             session.close_log()
-    session.say(f"\nmodel, {CONFIG}, {LOG}, {METRICS} and {PARITY} are in {options.output}/")
+    session.say(f"\nmodel, {CONFIG}, {LOG}, {METRICS} and plots are in {options.output}/")
     session.say(f"next: mercer predict {options.output}/{MODEL} structures.extxyz -o predicted.extxyz")
     return result
 
 
 def _fit(options, session, folder):
     """Fit, test and write everything into `folder`."""
-    options, notes, train, test = _prepare(options, session)
+    options, notes, sets = _prepare(options, session)
     header = [f"mercer {__version__}: the effective configuration; the same run again:"]
     header.append(f"  mercer fit --config {options.output}/{CONFIG}")
     (folder / CONFIG).write_text(dump_options(options, notes, header), encoding="utf-8")
     potential = build_potential(options)
+    train = sets["train"]
     session.say("\nfit")
     with session.stage("fit"):
         potential.fit(train.frames, train.labels, progress=session.progress)
@@ -64,24 +66,31 @@ def _fit(options, session, folder):
         session.times[f"fit: {name}"] = value
         session.say(f"    {name + ' ':.<32s} {seconds(value):>8s}")
     _say_fit(fitted, session)
+    calibration = {}
+    if "validation" in sets and options.error_bars:
+        with session.stage("calibrate"):
+            calibration = potential.calibrate(sets["validation"].frames, sets["validation"].labels)
+        scales = ", ".join(f"{kind} {factor:.3g}" for kind, factor in calibration.items())
+        session.say(f"  standard deviations are scaled to the errors on the validation frames: {scales}")
 
     comparisons = {}
-    for name, data in (("train", train), ("test", test)):
-        if data is not None and len(data):
-            with session.stage(f"predict {name}"):
-                comparisons[name] = compare_data(potential, data, progress=session.progress)
+    for name, data in sets.items():
+        with session.stage(f"predict {name}"):
+            std = ("energy",) if options.error_bars and name == "test" else ()
+            comparisons[name] = compare_data(potential, data, std=std, progress=session.progress)
     comparisons = {name: parts for name, parts in comparisons.items() if parts}
     with session.stage("write"):
         potential.save(folder / MODEL, variance=options.error_bars)
-        if comparisons:
-            report.parity_plot(folder / PARITY, comparisons)
+        write_parity(folder, comparisons)
     session.say("")
     session.say(report.error_table(comparisons))
     say_in_unit(comparisons, options.units.energy, session)
+    say_std(comparisons.get("test", {}), session)
     content = {
         "mercer_version": __version__,
-        "units": "eV, Angstrom; energy_per_atom in eV/atom",
+        "units": "eV, Angstrom; energy_per_atom and virial_per_atom in eV/atom",
         "errors": report.metrics(comparisons),
+        "calibration": calibration,
         "seconds": dict(session.times),
         "fit": fitted,
     }
@@ -90,28 +99,49 @@ def _fit(options, session, folder):
     return content
 
 
+def write_parity(folder, comparisons):
+    """Plots of predicted against reference energies and forces, of what there is."""
+    for file, quantity in ((PARITY, "energy_per_atom"), (PARITY_FORCES, "forces")):
+        if any(quantity in parts for parts in comparisons.values()):
+            report.parity_plot(folder / file, comparisons, quantity)
+
+
+def say_std(parts, session):
+    """How standard deviations compare with errors, where there are any."""
+    for quantity in ("energy_per_atom", "forces"):
+        if quantity in parts and parts[quantity].std is not None:
+            session.say(report.describe_std(parts[quantity], quantity))
+
+
 def _prepare(options, session, show=False):
-    """Read and check everything, and complete the options -> (options, notes, train, test)."""
+    """Read and check everything, and complete the options -> (options, notes, {name of the set: data})."""
     session.say(f"mercer {__version__}")
     session.say("\ndata")
-    with session.stage("read training data"):
-        train = read_data(options.train, options)
-    test = None
-    if options.test:
-        with session.stage("read test data"):
-            test = read_data(options.test, options)
-    elif options.n_train or options.test_fraction:
-        train, test = _split(train, options)
-    for name, data in (("train:", train), ("test:", test)):
-        for k, line in enumerate(data.describe() if data is not None else ()):
-            session.say(f"  {'' if k else name:7s}{line}")
-    if test is not None:
-        _check_elements(train, test)
+    sets = {}
+    for name in ("train", "validation", "test"):
+        if getattr(options, name):
+            with session.stage(f"read {'training' if name == 'train' else name} data"):
+                sets[name] = read_data(getattr(options, name), options)
+    if "test" not in sets and (options.n_train or options.test_fraction):
+        sets["train"], sets["test"] = _split(sets["train"], options.n_train, options.test_fraction, options.seed)
+    if "validation" not in sets and options.validation_fraction:
+        parts = _split(sets["train"], None, options.validation_fraction, options.seed + 1)
+        sets["train"], sets["validation"] = parts
+    sets = {name: sets[name] for name in ("train", "validation", "test") if name in sets}
+    for name, data in sets.items():
+        for k, line in enumerate(data.describe()):
+            session.say(f"  {'' if k else name + ':':12s}{line}")
+    for name in ("validation", "test"):
+        if name in sets:
+            _check_elements(sets["train"], sets[name])
+    with session.stage("check data"):
+        warn_of_data(sets, session)
+    train = sets["train"]
     with session.stage("choose settings"):
         usable = np.flatnonzero(~train.isolated)
         if not len(usable):
             raise DataError(f"{', '.join(options.train)}: only isolated atoms, nothing to train on")
-        options, notes = choose(options, train.frames.take(usable), train.labels.energy[usable])
+        options, notes = choose(options, train.frames.take(usable), train.labels.take(usable))
     if notes:
         session.say("\nsettings that were not given")
         chosen = options.model_dump()
@@ -122,7 +152,20 @@ def _prepare(options, session, show=False):
         session.say("\neffective configuration\n")
         session.say(dump_options(options, notes))
         session.say(_estimate(options, potential, train))
-    return options, notes, train, test
+    return options, notes, sets
+
+
+def warn_of_data(sets, session):
+    """Warn of everything suspicious in {name: data}, of each thing once."""
+    said = set()
+    for name, data in sets.items():
+        found = checks.check_data(data.frames, data.labels)
+        if name != "train" and "train" in sets:
+            found.append(checks.overlap(sets["train"].frames, data.frames))
+        for finding in found:
+            if finding is not None and finding.check not in said:
+                said.add(finding.check)
+                session.warn(f"{name} data: {finding}" if len(sets) > 1 else str(finding))
 
 
 def _at(tree, dotted):
@@ -131,14 +174,14 @@ def _at(tree, dotted):
     return tree
 
 
-def _split(data, options):
-    """Random parts for training and testing; isolated atoms stay in the training part."""
+def _split(data, n_first, second_fraction, seed):
+    """Two random parts; isolated atoms stay in the first one."""
     isolated, rest = np.flatnonzero(data.isolated), np.flatnonzero(~data.isolated)
-    n_train = options.n_train or max(1, round(len(rest) * (1 - options.test_fraction)))
-    if n_train >= len(rest):
-        raise DataError(f"n_train={n_train}, but the files hold {len(rest)} frames; nothing is left for testing")
-    order = np.random.default_rng(options.seed).permutation(rest)
-    return data.take([*isolated, *np.sort(order[:n_train])]), data.take(np.sort(order[n_train:]))
+    n_first = n_first or max(1, round(len(rest) * (1 - second_fraction)))
+    if n_first >= len(rest):
+        raise DataError(f"n_train={n_first}, but the files hold {len(rest)} frames; nothing is left for testing")
+    order = np.random.default_rng(seed).permutation(rest)
+    return data.take([*isolated, *np.sort(order[:n_first])]), data.take(np.sort(order[n_first:]))
 
 
 def _check_elements(train, test):
@@ -171,13 +214,15 @@ def build_potential(options):
             raise ConfigError(f"terms.{t}: {error}") from None
     return mercer.Potential(
         terms,
-        sigma=options.sigma.model_dump(),
+        sigma=options.sigma.values(),
         sigma_scaling=options.sigma_scaling,
-        config_type_sigma={k: v.model_dump(exclude_unset=True) for k, v in options.config_type_sigma.items()} or None,
+        config_type_sigma={name: sigma.values() for name, sigma in options.config_type_sigma.items()} or None,
         e0=options.e0,
         solver=options.solver,
         seed=options.seed,
         max_selection=options.max_selection,
+        max_memory=options.max_memory,
+        baseline=options.baseline,
     )
 
 
@@ -227,14 +272,34 @@ def say_in_unit(comparisons, unit, session):
         session.say(f"{name}: energy MAE {s['mae'] / factor:.4g} {unit}, RMSE {s['rmse'] / factor:.4g} {unit}")
 
 
-def compare_data(potential, data, std=False, progress=None):
-    """Comparisons of labels and predictions, isolated atoms left out."""
+def compare_data(potential, data, std=(), progress=None):
+    """Comparisons of labels and predictions, isolated atoms left out.
+
+    Parameters
+    ----------
+    potential : mercer.Potential
+    data : DataSet
+    std : collection of str
+        Kinds whose standard deviation is wanted.
+    progress : callable, optional
+    """
     used = np.flatnonzero(~potential.isolated_atoms(data.frames))
     if not len(used):
         return {}
     data = data.take(used)
-    predicted = potential.predict(data.frames, std=["energy"] if std else (), progress=progress)
     labels = data.labels
-    reference = {kind: getattr(labels, kind) for kind in labels.found if kind in predicted}
-    spread = {"energy": predicted["energy_std"]} if std else None
+    kinds = {"virial" if kind == "stress" else kind for kind in labels.found}
+    gradients = bool(kinds & {"forces", "virial"}) and "auto"
+    predicted = potential.predict(data.frames, forces=gradients, std=std, progress=progress)
+    reference = {kind: getattr(labels, kind) for kind in ("energy", "energies", "forces", "virial") if kind in kinds}
+    reference = {kind: values for kind, values in reference.items() if kind in predicted}
+    if "virial" in reference:
+        reference["stress"] = _stress(data.frames, labels.virial)
+    spread = {kind: predicted[f"{kind}_std"] for kind in std}
     return report.compare(reference, predicted, labels.config_type.astype(str), labels.n_atoms, spread)
+
+
+def _stress(frames, virial):
+    """-virial / volume, as xx, yy, zz, yz, xz, xy, in eV/Angstrom^3; NaN where a frame is not periodic throughout."""
+    volume = np.array([abs(np.linalg.det(a.cell.array)) if a.pbc.all() else np.nan for a in frames])
+    return -virial.reshape(-1, 9)[:, [0, 4, 8, 5, 2, 1]] / volume[:, None]

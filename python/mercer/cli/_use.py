@@ -6,13 +6,13 @@ import numpy as np
 
 from mercer import report
 from mercer.cli._data import read_data, read_structures
-from mercer.cli._fit import METRICS, PARITY, compare_data, say_in_unit
+from mercer.cli._fit import METRICS, compare_data, say_in_unit, say_std, warn_of_data, write_parity
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
 from mercer.structures import write_frames
 
 
-def run_predict(model, files, output, session, std=None, prefix="mercer_"):
+def run_predict(model, files, output, session, *, std=None, forces_std=False, forces=True, prefix="mercer_"):
     """Write predictions for the structures of `files` into the extended-XYZ file `output`."""
     import mercer
 
@@ -20,21 +20,21 @@ def run_predict(model, files, output, session, std=None, prefix="mercer_"):
         potential = mercer.load(model)
         if std is None:
             std = potential.covariance_ is not None
+        kinds = ("energy", "energies") * bool(std) + ("forces",) * forces_std
         with session.stage("read structures"):
             frames = read_structures(files)
         with session.stage("predict"):
-            predicted = potential.predict(frames, std=std, progress=session.progress)
+            predicted = potential.predict(
+                frames, forces="auto" if forces else False, std=kinds, progress=session.progress
+            )
         start = 0
         for k, atoms in enumerate(frames):
             stop = start + len(atoms)
             for name, values in predicted.items():
-                if name in ("virial", "stress"):
-                    if np.isfinite(values[k]).all():
-                        atoms.info[prefix + name] = np.array(values[k])
-                elif len(values) == len(frames) and name.startswith("energy"):
-                    atoms.info[prefix + name] = float(values[k])
-                else:
+                if name.removesuffix("_std") in PER_ATOM:
                     atoms.arrays[prefix + name] = np.array(values[start:stop])
+                elif np.all(np.isfinite(values[k])):  # no stress where a frame is not periodic
+                    atoms.info[prefix + name] = np.array(values[k]) if np.ndim(values[k]) else float(values[k])
             start = stop
         with session.stage("write"):
             write_frames(temporary, frames)
@@ -42,38 +42,42 @@ def run_predict(model, files, output, session, std=None, prefix="mercer_"):
     session.say(f"\n{len(frames)} structures with {names} (eV, Angstrom) are in {output}")
 
 
-def run_evaluate(model, files, output, options, session):
+#: What predictions give for every atom; the rest is given for every frame.
+PER_ATOM = ("energies", "forces")
+
+
+def run_evaluate(model, files, output, options, session, forces_std=False):
     """Show the errors of a model on labelled structures; write them into the folder `output` if it is given."""
     import mercer
 
     potential = mercer.load(model)
     if output is None:
-        return _evaluate(potential, files, options, session, None)
+        return _evaluate(potential, files, options, session, None, forces_std)
     with output_folder(output) as folder:
-        result = _evaluate(potential, files, options, session, folder)
-    session.say(f"{METRICS} and {PARITY} are in {output}/")
+        result = _evaluate(potential, files, options, session, folder, forces_std)
+    session.say(f"{METRICS} and plots are in {output}/")
     return result
 
 
-def _evaluate(potential, files, options, session, folder):
+def _evaluate(potential, files, options, session, folder, forces_std):
     with session.stage("read structures"):
         data = read_data(files, options)
     for line in data.describe():
         session.say(f"  {line}")
+    warn_of_data({"test": data}, session)
     with session.stage("predict"):
-        std = potential.covariance_ is not None
+        std = ("energy",) * (potential.covariance_ is not None) + ("forces",) * forces_std
         parts = compare_data(potential, data, std=std, progress=session.progress)
     if not parts:
-        raise DataError(f"{', '.join(files)}: no frame with an energy besides isolated atoms")
+        raise DataError(f"{', '.join(files)}: no labels that this model predicts, besides those of isolated atoms")
     comparisons = {"test": parts}
     session.say("")
     session.say(report.error_table(comparisons))
     say_in_unit(comparisons, options.units.energy, session)
-    if std:
-        session.say(report.describe_std(parts["energy_per_atom"]))
+    say_std(parts, session)
     if folder is not None:
         report.write_metrics(folder / METRICS, {"errors": report.metrics(comparisons)})
-        report.parity_plot(folder / PARITY, comparisons)
+        write_parity(folder, comparisons)
     return report.metrics(comparisons)
 
 
@@ -100,30 +104,50 @@ def run_info(path, options, session):
 
 
 def is_model(path):
-    """Whether a file starts like a safetensors file: the length of a JSON header, then the header."""
+    """Whether a file starts like a safetensors file (length of a JSON header, then the header), or like XML."""
     with open(path, "rb") as file:
-        start = file.read(9)
-    return Path(path).suffix in (".mercer", ".safetensors") or start[8:9] == b"{"
+        start = file.read(64)
+    return Path(path).suffix in (".mercer", ".safetensors", ".xml") or start[8:9] == b"{" or start.lstrip()[:1] == b"<"
+
+
+def run_convert(path, output, session):
+    """Write a model of another program, or of an earlier version, as a model of this one."""
+    import mercer
+
+    with output_file(output) as temporary:
+        potential = mercer.load(path)
+        potential.save(temporary, variance=potential.covariance_ is not None)
+    session.say(f"{path}: {_terms(potential)} are in {output}")
+
+
+def _terms(potential):
+    return f"{len(potential.terms_)} term(s) with {sum(map(len, potential.terms_))} sparse points"
 
 
 def _model_info(path, session):
     import mercer
 
     potential = mercer.load(path)
-    fitted = potential.fit_report_
+    fitted = getattr(potential, "fit_report_", None)
     size = Path(path).stat().st_size / 1e6
-    session.say(f"{path}: potential with {len(potential.terms_)} term(s), {size:.1f} MB")
+    session.say(f"{path}: potential of {_terms(potential)}, {size:.1f} MB, cutoff {potential.r_cut:g} Angstrom")
     session.say(f"elements and E0: {', '.join(f'{s} {e:.6g} eV' for s, e in potential.e0_.items())}")
     for t, term in enumerate(potential.terms_):
         counts = fitted["n_sparse"][t] if fitted else {}
         session.say(f"term {t}: delta {term.term.delta:g} eV, {len(term)} sparse points {counts or ''}")
         session.say(f"  {term.term.descriptor}")
         session.say(f"  {term.term.kernel}")
+    for baseline in getattr(potential, "baselines_", ()):
+        session.say(f"baseline: {baseline}")
     if fitted:
         session.say(f"fitted to {fitted['n_training_frames']} frames, {fitted['n_training_atoms']} atoms")
         for kind, entry in fitted["residuals"].items():
+            unit = "eV/Angstrom" if kind == "forces" else "eV"
             session.say(
-                f"  residuals of {kind}: MAE {entry['mae']:.4g} eV, RMSE {entry['rmse']:.4g} eV, n {entry['n']}"
+                f"  residuals of {kind}: MAE {entry['mae']:.4g}, RMSE {entry['rmse']:.4g} {unit}, n {entry['n']}"
             )
     session.say("standard deviations: " + ("yes" if potential.covariance_ is not None else "not saved"))
+    calibration = getattr(potential, "calibration_", None)
+    if calibration:
+        session.say("scaled by " + ", ".join(f"{kind} {factor:.3g}" for kind, factor in calibration.items()))
     session.say("units: eV, Angstrom")
