@@ -153,10 +153,13 @@ def _one_of(what, module, table):
 
 
 def _baselines():
-    """{name: class} of the baselines that a file can describe."""
+    """{name: class} of the baselines whose parameters are numbers."""
     from mercer.baselines import BASELINES
 
-    return {name: cls for name, cls in BASELINES.items() if name != "calculator"}
+    numbers = {
+        name: [field.type in (float, "float") for field in dataclasses.fields(c)] for name, c in BASELINES.items()
+    }
+    return {name: BASELINES[name] for name, plain in numbers.items() if plain and all(plain)}
 
 
 def _baseline(value):
