@@ -12,8 +12,9 @@ from ase.calculators.morse import MorsePotential
 from mercer import baselines, kernels
 from mercer.descriptors import Environments, PairDistance, RadialSpectrum, Triplet
 from mercer.errors import ConfigError, DataError, ModelFileError
-from mercer.models import Potential, Term
+from mercer.models import Potential, SparsePoints, Term, force_variance
 from mercer.models import memory as memory_module
+from mercer.models.term import SparseTerm
 from mercer.structures import read_labels
 
 SPECIES = ["C", "Si"]
@@ -492,13 +493,61 @@ def test_a_baseline_without_a_labelled_kind_is_refused():
         del baselines.BASELINES["energy only"]
 
 
-# ----------------------------------------------------------------------------------------- calibration and memory
+# ------------------------------------------------------------------------------ standard deviations and calibration
+
+
+STD_TERMS = TERMS | {
+    "gaussian": Term(TERMS["soap"].descriptor, kernels.Gaussian(length_scale=0.3), delta=0.7, n_sparse=12),
+    "matern": Term(TERMS["soap"].descriptor, kernels.Matern(nu=2.5), n_sparse=12, match_species=False),
+}
+
+
+@pytest.mark.parametrize("columns", [1, 10**6])
+@pytest.mark.parametrize("name", STD_TERMS)
+def test_the_variance_of_a_force_is_the_second_derivative_of_the_covariance(name, columns, monkeypatch):
+    term = STD_TERMS[name]
+    monkeypatch.setattr(force_variance, "_JACOBIAN_BYTES", columns)
+    atoms = make_frames(1)[0][:6]
+    atoms.pbc = (True, False, True)
+
+    def term_on(frame):
+        X, groups = term.descriptor.transform(frame), term.descriptor.rows(frame).groups
+        return SparseTerm(term, SparsePoints(X, groups, np.zeros((len(X), 2))))
+
+    variance = term_on(atoms).force_variance(Environments.of([atoms, atoms[:2]], term.descriptor.r_cut + 0.5))
+    assert variance.shape == (8, 3)
+
+    def covariance(a, b):
+        a = term_on(a).points
+        return term_on(b)._covariance(a.features, a.species).sum()
+
+    for atom, axis in ((0, 0), (3, 2)):
+        low, high = (moved(atoms, atom=atom, axis=axis, step=h) for h in (-1e-3, 1e-3))
+        mixed = covariance(high, high) - covariance(high, low) - covariance(low, high) + covariance(low, low)
+        assert abs(mixed / 4e-6 / variance[atom, axis] - 1.0) <= 1e-4
+
+
+def test_standard_deviations_of_forces_are_those_of_the_dense_formula(frames, fitted):
+    potential, test = fitted["sum"], make_frames(2, seed=12)
+    std = potential.predict(test, std=["forces"])["forces_std"]
+    assert std.shape == (16, 3)
+    environments = Environments.of(test, potential.r_cut)
+    K = np.concatenate([term.rows(environments, ("forces",))["forces"] for term in potential.terms_], axis=1)
+    prior = sum(term.force_variance(environments) for term in potential.terms_).reshape(-1)
+    assert np.abs(std.reshape(-1) ** 2 - potential.covariance_.variance(K, prior)).max() <= 1e-12
+    # what is learnt is known better than before, and best where it was learnt
+    assert (std.reshape(-1) <= np.sqrt(prior) * (1 + 1e-9)).all()
+    assert np.mean(potential.predict(frames, std="forces")["forces_std"]) < np.mean(std) * 1.5
+    with pytest.raises(ConfigError, match="no forces"):
+        term = Term(TERMS["soap"].descriptor, kernels.Laplacian(length_scale=1.0), n_sparse=10)
+        Potential(term, sigma={"energy": 0.01}, e0=None).fit(frames).predict(frames, std=["forces"])
 
 
 def test_calibration_scales_standard_deviations(frames, tmp_path):
     potential = Potential(TERMS["soap"], sigma=SIGMA, e0=None).fit(frames)
     validation, test = make_frames(12, seed=20), make_frames(3, seed=30)
     before = potential.predict(test, std=["energy"])["energy_std"]
+    raw = potential.predict(validation, std=["forces"])
     errors = potential.predict(validation, std=["energy"])
     z = (errors["energy"] - [atoms.info["REF_energy"] for atoms in validation]) / errors["energy_std"]
     factors = potential.calibrate(validation)
@@ -508,6 +557,10 @@ def test_calibration_scales_standard_deviations(frames, tmp_path):
     assert potential.calibrate(validation) == factors  # not on top of the first
     potential.save(tmp_path / "model")
     assert np.array_equal(mercer.load(tmp_path / "model").predict(test, std=["energy"])["energy_std"], after)
+    assert set(factors) == {"energy", "forces"}
+    z = errors["forces"] - np.concatenate([atoms.arrays["REF_forces"] for atoms in validation])
+    assert abs(np.sqrt(np.mean((z / raw["forces_std"]) ** 2)) / factors["forces"] - 1.0) <= 1e-8
+    assert set(potential.calibrate(validation, kinds=["energy"])) == {"energy"}
     with pytest.raises(DataError, match="calibrate"):
         potential.calibrate(make_frames(2, kinds=("virial",)))
 
@@ -519,13 +572,26 @@ def test_a_memory_limit_that_cannot_be_kept_is_an_error(frames):
     assert np.array_equal(small.weights_, Potential(TERMS["pair"], sigma=SIGMA, e0=None).fit(frames).weights_)
 
 
+def test_estimate_predicts_without_fitting(frames):
+    potential = Potential(SETS["sum"], sigma=SIGMA, e0=None)
+    estimate = potential.estimate(frames)
+    assert not hasattr(potential, "weights_")
+    assert estimate["n_labels"] == {"energy": 8, "forces": 8 * 24, "virial": 8 * 6}
+    assert estimate["n_sparse"] == 24 and estimate["rows_bytes"] == 8 * 24 * (8 + 8 * 24 + 8 * 6)
+    assert 0 < estimate["seconds"] < 60 and sum(estimate["stages"].values()) == estimate["seconds"]
+    larger = Potential(Term(TERMS["soap"].descriptor, TERMS["soap"].kernel, n_sparse=60), sigma=SIGMA, e0=None)
+    assert larger.estimate(frames)["memory"] > estimate["memory"] > 0
+    with pytest.raises(ConfigError, match="too little"):
+        Potential(SETS["sum"], sigma=SIGMA, max_memory="1MB").estimate(frames)
+
+
 MEMORY = """
 import mercer, numpy as np, psutil, resource, sys
 sys.path.insert(0, {folder!r})
 import test_potential_forces as t
 from mercer import kernels
 soap = mercer.SOAP(t.SPECIES, 3.0, 4, 3, 0.5)
-frames = t.make_frames(300)
+frames = t.make_frames(150)
 potential = mercer.Potential(mercer.Term(soap, kernels.Polynomial(zeta=4), n_sparse=300), sigma=t.SIGMA, e0=None,
                              max_memory={limit})
 warm = mercer.Potential(mercer.Term(soap, kernels.Polynomial(zeta=4), n_sparse=10), sigma=t.SIGMA, e0=None)

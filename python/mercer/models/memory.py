@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ _SOLVER_ROWS = 2 * 1024
 #: Bytes per atom for neighbours, density coefficients and the like.
 _ATOM_BYTES = 16 * 1024
 #: Bytes of scratch that do not depend on the problem.
-_SCRATCH = 24 * 2**20
+_SCRATCH = 40 * 2**20
 #: Share of the free memory that the features hold from which sparse points are chosen; the choice makes copies.
 _SELECTION_SHARE = 0.3
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -52,12 +53,19 @@ def format_bytes(size):
     return f"{size / 1024**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
+def n_points(term):
+    """Sparse points that a `Term` asks for."""
+    return sum(term.n_sparse.values()) if isinstance(term.n_sparse, Mapping) else term.n_sparse
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a fit takes, in bytes beyond the frames themselves.
 
     Attributes
     ----------
+    n_points : int
+        Sparse points of all terms.
     state : int
         Sparse points, and matrices of the size of K_MM: there from beginning to end.
     selection_bytes : int
@@ -68,6 +76,7 @@ class Plan:
         What each training frame adds to a chunk.
     """
 
+    n_points: int
     state: int
     selection_bytes: int
     chunk_bytes: int
@@ -101,7 +110,7 @@ class Plan:
         frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * sum(f for f, _ in sizes))
         largest = float(frame_bytes.max(initial=0.0))
         if max_memory is None:
-            return cls(state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes)
+            return cls(n_points, state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes)
         limit = parse_bytes(max_memory)
         free = limit - state
         if free < largest:
@@ -113,7 +122,9 @@ class Plan:
                 "lower n_sparse"
             )
         least = max((8 * f * m for f, m in sizes), default=0)
-        return cls(state, max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest)), frame_bytes)
+        return cls(
+            n_points, state, max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest)), frame_bytes
+        )
 
     @property
     def peak(self):

@@ -22,19 +22,23 @@ from mercer.io import write_model
 from mercer.linalg import SOLVERS, SparseSystem
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
-from mercer.models.memory import Plan, parse_bytes
+from mercer.models.memory import Plan, n_points, parse_bytes
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
 from mercer.models.sparse_points import choose_points
 from mercer.models.term import SparseTerm, Term
+from mercer.models.timing import fit_seconds
 from mercer.structures import LABEL_KINDS, read_labels
 
 _log = logging.getLogger("mercer")
 
+#: Atoms per chunk where standard deviations of forces are wanted.
+_FORCE_STD_ATOMS = 256
 #: Prior variances of what a standard deviation can be asked for, of one term: (rows,) arrays.
 PRIOR_VARIANCES = {
     "energy": lambda term, environments: term.frame_variance(environments),
     "energies": lambda term, environments: term.atom_variance(environments),
+    "forces": lambda term, environments: term.force_variance(environments),
 }
 
 
@@ -255,6 +259,43 @@ class Potential(BaseEstimator):
         _log.info("%s", solution.report())
         return self
 
+    def estimate(self, frames, labels=None):
+        """Memory and time that `fit` would take, without doing it.
+
+        Features and rows of K are made for a few frames and few sparse points, the solver is run on few of both, and
+        the times are scaled by the number of operations. The memory is planned, not measured.
+
+        Parameters
+        ----------
+        frames, labels
+            As for `fit`.
+
+        Returns
+        -------
+        dict
+            "memory" (bytes at the highest point, beyond the frames), "seconds" (in all), "stages" (seconds of each),
+            "n_labels" (rows of K by kind), "n_sparse" (in all), "rows_bytes" (what K would take at once).
+
+        Raises
+        ------
+        DataError, ConfigError
+            As `fit`, where the data or `max_memory` do not allow it.
+        """
+        terms = self._terms()
+        data = FrameData.read_labelled(frames, labels)
+        _, _, training, _, all_targets = self._training_data(data, terms)
+        plan = self._plan(training, all_targets, terms)
+        n_labels = {target.kind.name: int(target.used.sum()) for target in all_targets}
+        stages = fit_seconds(terms, training, n_labels)
+        return {
+            "memory": plan.peak,
+            "seconds": sum(stages.values()),
+            "stages": stages,
+            "n_labels": n_labels,
+            "n_sparse": plan.n_points,
+            "rows_bytes": 8 * plan.n_points * sum(n_labels.values()),
+        }
+
     def isolated_atoms(self, frames, labels=None):
         """Which frames are isolated atoms: by their config_type, or one atom without neighbours within the cutoffs.
 
@@ -321,7 +362,8 @@ class Potential(BaseEstimator):
         if not gradients:
             shapes = {key: shape for key, shape in shapes.items() if key not in ("forces", "virial", "stress")}
         result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
-        for chunk in data.chunks(_chunk_atoms(self.terms_)):
+        chunk_atoms = _FORCE_STD_ATOMS if "forces" in wanted else _chunk_atoms(self.terms_)
+        for chunk in data.chunks(chunk_atoms):
             environments = chunk.environments(self.r_cut)
             energies, positions, strain = self._evaluate(environments, gradients)
             energies += self.free_atoms_.per_atom(chunk.numbers)
@@ -346,7 +388,7 @@ class Potential(BaseEstimator):
             progress("predict", chunk.span.stop, len(data))
         return result
 
-    def calibrate(self, frames, labels=None):
+    def calibrate(self, frames, labels=None, *, kinds=None):
         """Scale the standard deviations so that they match the errors on frames that were not trained on.
 
         For each kind of label, the factor is the root mean square of error / standard deviation, which makes the errors
@@ -356,6 +398,9 @@ class Potential(BaseEstimator):
         ----------
         frames, labels
             As for `fit`.
+        kinds : collection of str, optional
+            Of "energy", "energies" and "forces"; default: those that the frames are labelled with. Standard deviations
+            of forces take longest.
 
         Returns
         -------
@@ -372,7 +417,9 @@ class Potential(BaseEstimator):
         self.path_ = None
         data = FrameData.read_labelled(frames, labels)
         data = data.take(np.flatnonzero(~self._isolated(data)))
-        kinds = [kind for kind in self._std_kinds() if data.labels.has(kind).any()]
+        possible = [kind for kind in PRIOR_VARIANCES if kind != "forces" or self._wants_gradients("auto")]
+        wanted = possible if kinds is None else self._wanted_std(kinds)
+        kinds = [kind for kind in wanted if data.labels.has(kind).any()]
         if not kinds or not len(data):
             raise DataError("calibrate: no frames with labels of energies or forces; give validation frames")
         predicted = self.predict(data.frames, forces="forces" in kinds, std=kinds)
@@ -564,10 +611,6 @@ class Potential(BaseEstimator):
         std = np.sqrt(self.covariance_.variance(K, prior.reshape(-1)))
         return std.reshape(-1, 3) if kind == "forces" else std
 
-    def _std_kinds(self):
-        """Kinds of predictions that have a standard deviation here."""
-        return tuple(PRIOR_VARIANCES)
-
     def _wants_gradients(self, forces):
         possible = all(term.term.kernel.differentiable for term in self.terms_)
         if isinstance(forces, str):
@@ -603,7 +646,7 @@ class Potential(BaseEstimator):
         }
 
     def _plan(self, training, all_targets, terms):
-        sizes = [(term.descriptor.n_features, _points(term)) for term in terms]
+        sizes = [(term.descriptor.n_features, n_points(term)) for term in terms]
         return Plan.of(training, all_targets, sizes, self.max_memory)
 
     def _trains_on(self, kind):
@@ -665,7 +708,9 @@ class Potential(BaseEstimator):
             std = [std]
         wanted = (kinds if std else ()) if isinstance(std, (bool, np.bool_)) or std is None else tuple(std)
         for kind in wanted:
-            check_choice(kind, self._std_kinds(), "std")
+            check_choice(kind, PRIOR_VARIANCES, "std")
+        if "forces" in wanted:
+            self._wants_gradients(True)
         if wanted and self.covariance_ is None:
             raise ModelFileError(
                 "this potential was saved without its covariance: no standard deviations; save it with variance=True"
@@ -708,10 +753,6 @@ def _stress(virial, structures):
 def _chunk_atoms(terms):
     """Atoms per chunk of predictions: their features, and rows of K, take about `_base.BLOCK_BYTES`."""
     return block_rows(sum(term.points.features.shape[1] + len(term) for term in terms))
-
-
-def _points(term):
-    return sum(term.n_sparse.values()) if isinstance(term.n_sparse, Mapping) else term.n_sparse
 
 
 def _block_diagonal(blocks):

@@ -11,6 +11,7 @@ from mercer._validation import check_choice, check_count, check_positive
 from mercer.descriptors import Descriptor
 from mercer.errors import ConfigError
 from mercer.kernels import get_kernel
+from mercer.models.force_variance import force_variance
 from mercer.models.frame_data import by_symbol
 from mercer.models.sparse_points import SparsePoints
 from mercer.rows import evaluate_term, label_rows, self_kernel_sums
@@ -209,6 +210,10 @@ class SparseTerm:
         kept = values > 1e-10 * values[-1]
         half = self.atom_rows(environments) @ (vectors[:, kept] / np.sqrt(values[kept]))
         return np.einsum("nm,nm->n", half, half)
+
+    def force_variance(self, environments):
+        """Prior variance of force components, (eV/Angstrom)^2: (n_atoms, 3)."""
+        return self._variance * force_variance(self.descriptor, self.term.kernel, environments, self.term.match_species)
 
     def frame_variance(self, environments):
         """Prior variance of the energies of frames, sum_ij k(x_i, x_j) over pairs of their rows, eV^2: (n_frames,)."""
