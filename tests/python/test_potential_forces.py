@@ -586,7 +586,7 @@ def test_estimate_predicts_without_fitting(frames):
 
 
 MEMORY = """
-import mercer, numpy as np, psutil, resource, sys
+import mercer, numpy as np, psutil, sys
 sys.path.insert(0, {folder!r})
 import test_potential_forces as t
 from mercer import kernels
@@ -598,7 +598,9 @@ warm = mercer.Potential(mercer.Term(soap, kernels.Polynomial(zeta=4), n_sparse=1
 warm.fit(frames[:2]).predict(frames[:2])
 start = psutil.Process().memory_info().rss
 potential.fit(frames)
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - start
+# VmHWM, since ru_maxrss of a process starts at that of the one which started it
+peak = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+used = peak - start
 print(used, potential.predict(frames[:5])["energy"].tolist())
 """
 
