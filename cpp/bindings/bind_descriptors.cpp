@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 
 #include "bindings.hpp"
 
@@ -64,6 +65,95 @@ std::pair<py::array_t<double>, py::array_t<double>> vjp(const Descriptor& descri
   }
   return {pooled_array<double>(std::move(positions), {structures.n_atoms(), 3}),
           pooled_array<double>(std::move(strain), {structures.n_frames(), 3, 3})};
+}
+
+/// The derivatives of rows with respect to positions, for every row and every atom that moves it, the origin included:
+/// the pairs (row, atom), each once, in order.
+struct GradientEntries {
+  std::vector<index_t> offsets{0};  ///< of every row
+  std::vector<index_t> rows, atoms;
+  std::vector<index_t> slot;  ///< which of them an entry of the contraction belongs to
+  std::vector<index_t> own;   ///< which of them is the origin, for every row
+
+  explicit GradientEntries(const mercer::RowEntries& entries) : slot(entries.offsets.back()) {
+    std::vector<index_t> found;
+    for (std::size_t r = 0; r + 1 < entries.offsets.size(); ++r) {
+      found.assign(1, entries.origins[r]);
+      for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) found.push_back(entries.atoms[e]);
+      std::sort(found.begin(), found.end());
+      found.erase(std::unique(found.begin(), found.end()), found.end());
+      const auto place = [&](index_t atom) {
+        return offsets.back() + (std::lower_bound(found.begin(), found.end(), atom) - found.begin());
+      };
+      for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) slot[e] = place(entries.atoms[e]);
+      own.push_back(place(entries.origins[r]));
+      rows.insert(rows.end(), found.size(), static_cast<index_t>(r));
+      atoms.insert(atoms.end(), found.begin(), found.end());
+      offsets.push_back(offsets.back() + static_cast<index_t>(found.size()));
+    }
+  }
+};
+
+/// (values (n, 3, n_features), rows, atoms): d row / d position. `out` takes the values.
+py::tuple gradients(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
+                    std::optional<Array<double>> out) {
+  std::unique_ptr<mercer::GradientContraction> jacobian;
+  std::unique_ptr<GradientEntries> merged;
+  {
+    const py::gil_scoped_release release;
+    jacobian = descriptor.jacobian(structures, pairs);
+    merged = std::make_unique<GradientEntries>(jacobian->entries());
+  }
+  const index_t n_slots = merged->offsets.back(), width = 3 * descriptor.n_features();
+  const std::vector<py::ssize_t> shape{n_slots, 3, descriptor.n_features()};
+  if (!out) {
+    out = pooled_array<double>(mercer::Buffer<double>(n_slots * width), shape);
+  }
+  MERCER_REQUIRE(out->ndim() == 3 && std::equal(shape.begin(), shape.end(), out->shape()),
+                 "out: expected an array of shape (", n_slots, ", 3, ", shape[2], ")");
+  double* values = out->mutable_data();
+  {
+    const py::gil_scoped_release release;
+    const auto& entries = jacobian->entries();
+    const index_t n_rows = static_cast<index_t>(entries.offsets.size()) - 1;
+    struct Scratch {
+      std::unique_ptr<mercer::GradientContraction::Scratch> contraction;
+      mercer::Buffer<double> values;
+      std::vector<char> written;
+    };
+    index_t most = 0, most_slots = 0;
+    for (index_t r = 0; r < n_rows; ++r) {
+      most = std::max(most, entries.offsets[r + 1] - entries.offsets[r]);
+      most_slots = std::max(most_slots, merged->offsets[r + 1] - merged->offsets[r]);
+    }
+    mercer::parallel_for(
+        n_rows,
+        [&] {
+          return Scratch{jacobian->make_scratch(), mercer::Buffer<double>(most * width), std::vector<char>(most_slots)};
+        },
+        [&](Scratch& scratch, index_t r) {
+          jacobian->apply(r, r + 1, *scratch.contraction, scratch.values.data(), descriptor.n_features(), nullptr);
+          std::fill(scratch.written.begin(), scratch.written.end(), 0);
+          double* own = values + merged->own[r] * width;
+          std::fill_n(own, width, 0.0);
+          scratch.written[merged->own[r] - merged->offsets[r]] = 1;
+          for (index_t e = entries.offsets[r]; e < entries.offsets[r + 1]; ++e) {
+            const double* from = scratch.values.data() + (e - entries.offsets[r]) * width;
+            if (merged->slot[e] == merged->own[r]) continue;  // an image moves with the origin
+            double* to = values + merged->slot[e] * width;
+            for (index_t k = 0; k < width; ++k) own[k] -= from[k];
+            char& written = scratch.written[merged->slot[e] - merged->offsets[r]];
+            if (written) {
+              for (index_t k = 0; k < width; ++k) to[k] += from[k];
+            } else {
+              std::copy_n(from, width, to);
+            }
+            written = 1;
+          }
+        });
+  }
+  const auto array = [](const std::vector<index_t>& v) { return py::array_t<index_t>(v.size(), v.data()); };
+  return py::make_tuple(*out, array(merged->rows), array(merged->atoms));
 }
 
 /// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
@@ -151,6 +241,7 @@ void bind_descriptors(py::module_& m) {
       .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
       .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
       .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
+      .def("gradients", &gradients, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert() = py::none())
       .def(
           "contract",
           [](const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,

@@ -8,8 +8,10 @@ import itertools
 
 import mercer
 import numpy as np
+import pytest
 from ase import Atoms
 from mercer.descriptors import SOAP, ClusterDistances, Environments, PairDistance, RadialSpectrum, Triplet
+from mercer.errors import DataError
 
 
 def clusters(kind, share_of_cutoff=1.0, **fixed):
@@ -257,6 +259,30 @@ def check_contraction(descriptor, environments, n_vectors=5, **order):
         compare(np.where(rows[:, None] == row, values[:, :, 0], 0.0), dY_dX)
     with mercer.threads(3):
         np.testing.assert_array_equal(descriptor._core.contract(structures, pairs, Q, **order)[0], values)
+
+
+def check_gradients(descriptor, atoms):
+    """Derivatives of rows against the reverse pass; what they are indexed by; `out`; threads."""
+    environments = descriptor.environments(atoms)
+    X = descriptor.transform(environments)
+    gradients = descriptor.gradients(environments)
+    dense = np.zeros((len(X), environments.structures.n_atoms, 3, X.shape[1]))
+    dense[gradients.centers, gradients.neighbors] += gradients.values
+    assert len(X) == 0 or np.abs(dense).max() > 1e-6
+    rng = np.random.default_rng(4)
+    for _ in range(3):
+        dY_dX = rng.normal(size=X.shape)
+        positions, _ = descriptor.vjp(environments, dY_dX)
+        found = np.einsum("iF,ijaF->ja", dY_dX, dense)
+        assert np.abs(found - positions).max(initial=0) <= 1e-13 + 1e-11 * np.abs(positions).max(initial=0)
+    out = np.full_like(gradients.values, np.nan)
+    with mercer.threads(3):
+        assert descriptor.gradients(environments, out=out).values is out
+    np.testing.assert_array_equal(out, gradients.values)
+    with pytest.raises(DataError, match="out"):
+        descriptor.gradients(environments, out=np.empty((len(out) + 1, 3, X.shape[1])))
+    with pytest.raises(DataError, match="out"):
+        descriptor.gradients(environments, out=np.empty((len(out), 2, X.shape[1])))
 
 
 def check_value(descriptor, other):

@@ -110,6 +110,20 @@ def test_contraction(example, pbc):
     conformance.check_contraction(descriptor, descriptor.environments(atoms))
 
 
+@pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 0, 1)])
+def test_gradients(example, pbc):
+    """Several frames, one without atoms; cells smaller than the cutoff."""
+    frames = [random_atoms(s, n=n, species=["H", "C"], pbc=pbc, length=2.6) for s, n in ((1, 1), (2, 4))]
+    conformance.check_gradients(example(["H", "C", "O"], 3.0), [frames[0], Atoms(pbc=False), frames[1]])
+    conformance.check_gradients(example(["H", "C"], 3.0), [])
+
+
+def test_gradients_of_options(density_example):
+    atoms = random_atoms(2, n=4, species=SPECIES)
+    for options in ({"normalize": False}, {"channels": CHANNELS}, {"channels": CHANNELS[:, :1], "normalize": False}):
+        conformance.check_gradients(density_example(SPECIES, 3.0, **options), atoms)
+
+
 ORDERS = [{"coefficients_first": False}, {"coefficients_first": True}]
 
 

@@ -112,6 +112,90 @@ class JacobianContraction final : public DensityContraction {
   PackedVectors Q_;
 };
 
+class FullJacobian final : public DensityContraction {
+ public:
+  FullJacobian(std::unique_ptr<DensityJacobian> jacobian, const Density& density, bool normalize,
+               const StructureBatch& structures, const PairList& pairs)
+      : DensityContraction(density, normalize, structures, pairs), jacobian_(std::move(jacobian)) {}
+
+  std::unique_ptr<GradientContraction::Scratch> make_scratch() const override {
+    auto scratch = std::make_unique<Work>();
+    scratch->workspace = density_.make_workspace(pairs_, true);
+    scratch->jacobian = jacobian_->make_scratch();
+    index_t most = 0;
+    for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
+    scratch->rows = Buffer<double>((3 * most + 1) * stride());
+    scratch->p = Buffer<double>(jacobian_->n_features());
+    return scratch;
+  }
+
+  void apply(index_t begin, index_t end, GradientContraction::Scratch& scratch, double* out, index_t out_stride,
+             double* self) const override {
+    for (index_t i = begin; i < end; ++i) {
+      const index_t first = 3 * (pairs_.offsets[i] - pairs_.offsets[begin]);
+      write(i, static_cast<Work&>(scratch), out + first * out_stride, out_stride, self ? self + first : nullptr);
+    }
+  }
+
+ private:
+  struct Work final : GradientContraction::Scratch {
+    Density::Workspace workspace;
+    std::unique_ptr<DensityJacobian::Scratch> jacobian;
+    std::vector<ColumnRun> runs;
+    Buffer<double> rows, p;
+  };
+
+  index_t stride() const { return (jacobian_->most_touched() + 7) / 8 * 8 + 8; }
+
+  void write(index_t centre, Work& work, double* out, index_t out_stride, double* self) const {
+    Density::Workspace& ws = work.workspace;
+    density_.expand(pairs_, species_, centre, ws);
+    const index_t n = jacobian_->n_features();
+    clear(centre, out, out_stride, n, self);
+    double* p = work.p.data();
+    jacobian_->start(ws, p);
+    double inverse = 1;
+    if (normalize_) {
+      const double norm2 = dot(p, p, n);
+      inverse = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
+      for (index_t k = 0; k < n; ++k) p[k] *= inverse;
+    }
+    for (int g = 0; g < ws.n_groups; ++g) {
+      jacobian_->touched(ws, g, work.runs);
+      jacobian_->fill(ws, g, *work.jacobian, work.rows.data(), stride());
+      const double* row = work.rows.data();
+      for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
+        for (int a = 0; a < 3; ++a, row += stride()) {
+          const index_t e = 3 * (ws.pair[k] - pairs_.offsets[centre]) + a;
+          double along = 0;
+          const double* from = row;
+          for (const ColumnRun& run : work.runs) {
+            along += dot(from, p + run.begin, run.size);
+            from += run.size;
+          }
+          if (self && !normalize_) self[e] = along;
+          write_row(row, work.runs, p, normalize_ ? -inverse * along : 0.0, inverse, out + e * out_stride, n);
+        }
+      }
+    }
+  }
+
+  /// to = factor row + projection p, where `row` has the columns of the runs.
+  static void write_row(const double* row, const std::vector<ColumnRun>& runs, const double* p, double projection,
+                        double factor, double* to, index_t n) {
+    index_t done = 0;
+    for (const ColumnRun& run : runs) {
+      for (; done < run.begin; ++done) to[done] = projection * p[done];
+      for (index_t k = 0; k < run.size; ++k) to[run.begin + k] = factor * row[k] + projection * p[run.begin + k];
+      row += run.size;
+      done = run.begin + run.size;
+    }
+    for (; done < n; ++done) to[done] = projection * p[done];
+  }
+
+  std::unique_ptr<DensityJacobian> jacobian_;
+};
+
 }  // namespace
 
 RowEntries pair_entries(const PairList& pairs) {
@@ -151,6 +235,12 @@ void DensityContraction::finish(const Density::Workspace& ws, index_t centre, do
       }
     }
   }
+}
+
+std::unique_ptr<GradientContraction> make_full_jacobian(std::unique_ptr<DensityJacobian> jacobian,
+                                                        const Density& density, bool normalize,
+                                                        const StructureBatch& structures, const PairList& pairs) {
+  return std::make_unique<FullJacobian>(std::move(jacobian), density, normalize, structures, pairs);
 }
 
 std::unique_ptr<GradientContraction> make_jacobian_contraction(std::unique_ptr<DensityJacobian> jacobian,

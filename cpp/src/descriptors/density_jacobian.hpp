@@ -59,6 +59,11 @@ class DensityContraction : public GradientContraction {
   RowEntries entries_;
 };
 
+/// The Jacobian of rows with all columns.
+std::unique_ptr<GradientContraction> make_full_jacobian(std::unique_ptr<DensityJacobian> jacobian,
+                                                        const Density& density, bool normalize,
+                                                        const StructureBatch& structures, const PairList& pairs);
+
 /// The Jacobian of a row, then its product with Q.
 std::unique_ptr<GradientContraction> make_jacobian_contraction(std::unique_ptr<DensityJacobian> jacobian,
                                                                const Density& density, bool normalize,

@@ -131,4 +131,8 @@ std::unique_ptr<GradientContraction> RadialSpectrum::contraction(const Structure
   return make_jacobian_contraction(std::make_unique<RadialJacobian>(density_), density_, normalize_, structures, pairs, Q);
 }
 
+std::unique_ptr<GradientContraction> RadialSpectrum::jacobian(const StructureBatch& structures, const PairList& pairs) const {
+  return make_full_jacobian(std::make_unique<RadialJacobian>(density_), density_, normalize_, structures, pairs);
+}
+
 }  // namespace mercer

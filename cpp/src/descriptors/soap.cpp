@@ -380,4 +380,8 @@ std::unique_ptr<GradientContraction> Soap::contraction(const StructureBatch& str
   return make_jacobian_contraction(std::make_unique<SoapJacobian>(*this), density_, normalize_, structures, pairs, Q);
 }
 
+std::unique_ptr<GradientContraction> Soap::jacobian(const StructureBatch& structures, const PairList& pairs) const {
+  return make_full_jacobian(std::make_unique<SoapJacobian>(*this), density_, normalize_, structures, pairs);
+}
+
 }  // namespace mercer

@@ -1,6 +1,6 @@
 """Descriptors: features of atoms (or structures) and their derivatives."""
 
-from mercer.descriptors._base import DESCRIPTORS, MIN_DISTANCE, Descriptor, Environments, RowLayout
+from mercer.descriptors._base import DESCRIPTORS, MIN_DISTANCE, Descriptor, Environments, Gradients, RowLayout
 from mercer.descriptors.cluster_distances import ClusterDistances
 from mercer.descriptors.pair_distance import PairDistance
 from mercer.descriptors.radial_spectrum import RadialSpectrum
@@ -14,6 +14,7 @@ __all__ = [
     "ClusterDistances",
     "Descriptor",
     "Environments",
+    "Gradients",
     "PairDistance",
     "RadialSpectrum",
     "RowLayout",

@@ -64,6 +64,28 @@ class RowLayout(NamedTuple):
     groups: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Derivatives of rows with respect to positions, without the zeros.
+
+    ``dense[centers, neighbors] += values`` fills an array of zeros of shape (n_rows, n_atoms, 3, n_features).
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_entries, 3, n_features)
+        d row / d position, per Angstrom.
+    centers : ndarray of shape (n_entries,)
+        Row: for descriptors of atoms the atom, counted over all frames. Ascending.
+    neighbors : ndarray of shape (n_entries,)
+        The atom that moves, counted over all frames; ascending for each row, the atom of the row itself included.
+        Periodic images of an atom are one entry.
+    """
+
+    values: np.ndarray
+    centers: np.ndarray
+    neighbors: np.ndarray
+
+
 class Descriptor:
     """Base of all descriptors: frozen dataclasses whose C++ counterpart is made at first use.
 
@@ -192,6 +214,43 @@ class Descriptor:
         out = core.empty(*shape) if out is None else check_out(out, shape)
         self._core.transform(environments.structures, environments.pairs, out)
         return out
+
+    def gradients(self, frames, out=None):
+        """Derivatives of every row with respect to the positions of the atoms that change it.
+
+        For energies and forces of a model `vjp` is many times faster and needs no memory for derivatives.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+        out : ndarray of shape (n_entries, 3, n_features), optional
+            Takes the values; float64, C-ordered.
+
+        Returns
+        -------
+        Gradients
+
+        Raises
+        ------
+        DataError
+            As `transform`.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> from mercer import SOAP
+        >>> soap = SOAP(["H", "O"], 4.0, 4, 3, 0.5)
+        >>> gradients = soap.gradients(molecule("H2O"))
+        >>> dense = np.zeros((3, 3, 3, soap.n_features))
+        >>> dense[gradients.centers, gradients.neighbors] += gradients.values
+        """
+        environments = self._environments(frames)
+        if out is not None:
+            out = check_out(out, (len(out) if np.ndim(out) else 0, 3, self.n_features))
+        try:
+            return Gradients(*self._core.gradients(environments.structures, environments.pairs, out))
+        except ValueError as error:  # the number of entries is known only now
+            raise DataError(str(error)) from None
 
     def vjp(self, frames, dY_dX):
         """Reverse pass: the gradient of a number Y with respect to positions and strain, from dY/dX.

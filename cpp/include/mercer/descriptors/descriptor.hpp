@@ -77,6 +77,9 @@ class Descriptor {
   virtual std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                            MatView<const double> Q) const;
 
+  /// The Jacobian itself, as `contraction` with the unit matrix (the default).
+  virtual std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const;
+
   /// The reverse pass: given dY/dX (rows, n_features), writes dY/dpositions (n_atoms, 3) and dY/dstrain
   /// (n_frames, 9, row-major 3 x 3; strain e acts as r -> (1 + e) r on positions and cell vectors).
   virtual void vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,

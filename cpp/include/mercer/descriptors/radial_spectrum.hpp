@@ -23,6 +23,7 @@ class RadialSpectrum final : public Descriptor {
            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
+  std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
 
  private:
   double write_row(const Density::Workspace& ws, double* row) const;

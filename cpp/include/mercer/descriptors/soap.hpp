@@ -33,6 +33,7 @@ class Soap final : public Descriptor {
            MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
+  std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
   /// The two orders of the sums over features and coefficients: the Jacobian of the rows, then its product with Q; or Q
   /// contracted with the coefficients first, at a cost for each pair that does not grow with the number of species. The
   /// function above takes the one with fewer multiplications.
