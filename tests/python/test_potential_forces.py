@@ -560,6 +560,9 @@ def test_calibration_scales_standard_deviations(frames, tmp_path):
     assert set(factors) == {"energy", "forces"}
     z = errors["forces"] - np.concatenate([atoms.arrays["REF_forces"] for atoms in validation])
     assert abs(np.sqrt(np.mean((z / raw["forces_std"]) ** 2)) / factors["forces"] - 1.0) <= 1e-8
+    crystal = bulk("SiC", "zincblende", a=4.3, cubic=True)  # no forces by symmetry
+    symmetric = potential.calibrate([*validation, label(crystal)], kinds=["forces"])
+    assert abs(symmetric["forces"] / factors["forces"] - 1.0) <= 1e-6
     assert set(potential.calibrate(validation, kinds=["energy"])) == {"energy"}
     with pytest.raises(DataError, match="calibrate"):
         potential.calibrate(make_frames(2, kinds=("virial",)))

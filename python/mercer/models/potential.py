@@ -426,7 +426,8 @@ class Potential(BaseEstimator):
         factors = {}
         for kind in kinds:
             error, std = predicted[kind] - getattr(data.labels, kind), predicted[f"{kind}_std"]
-            known = np.isfinite(error) & (std > 0)
+            # forces that symmetry fixes have neither an error nor a variance, and say nothing
+            known = np.isfinite(error) & (std > 1e-3 * np.sqrt(np.mean(std**2)))
             if known.sum() < 2:
                 raise DataError(f"calibrate: {int(known.sum())} labels of {kind}; expected at least 2")
             factors[kind] = float(np.sqrt(np.mean((error[known] / std[known]) ** 2)))
