@@ -195,13 +195,13 @@ def _sigma_rules(frames, labels, spread, periodic):
         per_atom = labels.virial[known] / labels.n_atoms[known][:, None, None]
         rms = float(np.sqrt(np.mean(per_atom**2)))
         if rms > 0:
-            value = float(f"{np.clip(VIRIAL_PART * rms, 1e-3, 0.2):.2g}")
+            value = float(f"{np.clip(VIRIAL_PART * rms, 1e-3, 0.5):.2g}")
             rules["virial"] = value, f"{VIRIAL_PART} times the RMS virial component per atom, {rms:.3g} eV"
     return rules
 
 
 #: Sigma of forces and virials, as a part of the RMS of the labels.
-FORCE_PART, VIRIAL_PART = 0.05, 0.1
+FORCE_PART, VIRIAL_PART = 0.05, 0.3
 
 
 def _baseline_rules(baseline, nearest):

@@ -343,6 +343,14 @@ def test_wrong_options(here, capsys, arguments, parts):
     assert err.count("\n") == 1 and not (here / "run").exists()
 
 
+def test_dry_run_predicts_memory_and_time(here, capsys):
+    assert main(["fit", "train.extxyz", "--dry-run", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "8 energy, 93 forces, 36 virial" in out
+    assert "peak memory beside the data: " in out and "time: about " in out
+    assert not (here / "mercer-fit").exists()
+
+
 def test_terms_by_name_in_a_file(here, capsys):
     (here / "fit.yaml").write_text("terms: two-body+doubel-soap\n")
     assert main(["fit", "train.extxyz", "--config", "fit.yaml"]) == 1

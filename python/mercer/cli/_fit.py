@@ -9,6 +9,7 @@ from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
+from mercer.models.memory import format_bytes
 from mercer.structures import unit_factor
 
 #: Names of the files in the output folder.
@@ -151,7 +152,7 @@ def _prepare(options, session, show=False):
         potential = build_potential(options)
         session.say("\neffective configuration\n")
         session.say(dump_options(options, notes))
-        session.say(_estimate(options, potential, train))
+        session.say(_estimate(potential, train))
     return options, notes, sets
 
 
@@ -250,17 +251,19 @@ def _say_fit(fitted, session):
         )
 
 
-def _estimate(options, potential, train):
-    """Lines about the size of the fit."""
+def _estimate(potential, train):
+    """Lines about the size of the fit, its memory and its time on this machine."""
     n = int(train.labels.n_atoms.sum())
     lines = ["size of the fit"]
     for t, term in enumerate(potential.terms):
         m = term.n_sparse if isinstance(term.n_sparse, int) else sum(term.n_sparse.values())
-        d = term.descriptor.n_features
-        lines.append(
-            f"  term {t}: {n} environments x {d} features, {m} sparse points; kernel {2e-9 * n * m * d:.3g} Gflop, "
-            f"sparse points {8e-6 * m * d:.3g} MB, two {m} x {m} matrices {16e-6 * m * m:.3g} MB"
-        )
+        lines.append(f"  term {t}: {n} atoms, {term.descriptor.n_features} features, {m} sparse points")
+    expected = potential.estimate(train.frames, train.labels)
+    labels = ", ".join(f"{count} {kind}" for kind, count in expected["n_labels"].items())
+    lines.append(f"  rows of K: {labels}; at once they would take {format_bytes(expected['rows_bytes'])}")
+    lines.append(f"  peak memory beside the data: {format_bytes(expected['memory'])}")
+    stages = ", ".join(f"{stage} {seconds(value)}" for stage, value in expected["stages"].items())
+    lines.append(f"  time: about {seconds(expected['seconds'])} ({stages})")
     return "\n".join(lines)
 
 
