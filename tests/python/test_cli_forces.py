@@ -346,7 +346,7 @@ def test_wrong_options(here, capsys, arguments, parts):
 def test_dry_run_predicts_memory_and_time(here, capsys):
     assert main(["fit", "train.extxyz", "--dry-run", *SMALL]) == 0
     out = capsys.readouterr().out
-    assert "8 energy, 93 forces, 36 virial" in out
+    assert "8 energy, 90 forces, 36 virial" in out
     assert "peak memory beside the data: " in out and "time: about " in out
     assert not (here / "mercer-fit").exists()
 
