@@ -2,13 +2,14 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import ase.io
 import mercer
 import numpy as np
 import pytest
 import yaml
-from ase.build import bulk, fcc111
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from mercer.cli import main
 
@@ -361,6 +362,17 @@ def test_terms_by_name_in_a_file(here, capsys):
     shown = capsys.readouterr().out.split("effective configuration\n", 1)[1].split("size of the fit")[0]
     long, short = (term["descriptor"]["r_cut"] for term in yaml.safe_load(shown)["terms"][1:])
     assert short < long
+
+
+def test_published_gap(tmp_path, capsys):
+    gap = Path(__file__).parents[1] / "reference" / "gap" / "p2_soap_separate.xml"
+    assert main(["info", str(gap)]) == 0
+    out = capsys.readouterr().out
+    assert "C -8 eV, the others 0" in out and "SOAP" in out and "zeta=2.5" in out
+    assert main(["convert", str(gap), str(tmp_path / "gap.mercer")]) == 0
+    frame = molecule("CH4")
+    first, second = (mercer.load(path).predict(frame)["forces"] for path in (gap, tmp_path / "gap.mercer"))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_what_convert_cannot_read(here, capsys):

@@ -66,7 +66,7 @@ def _fit(options, session, folder):
     for name, value in fitted.get("seconds", {}).items():
         session.times[f"fit: {name}"] = value
         session.say(f"    {name + ' ':.<32s} {seconds(value):>8s}")
-    _say_fit(fitted, session)
+    _say_fit(fitted, session, options.error_bars and "validation" not in sets)
     calibration = {}
     if "validation" in sets and options.error_bars:
         with session.stage("calibrate"):
@@ -227,7 +227,7 @@ def build_potential(options):
     )
 
 
-def _say_fit(fitted, session):
+def _say_fit(fitted, session, error_bars):
     """The parts of the fit's report that a user should see."""
     used = {kind: entry for kind, entry in fitted["labels"].items() if entry["rows"]}
     session.say("  trained on " + ", ".join(f"{entry['rows']} {kind} labels" for kind, entry in used.items()))
@@ -244,10 +244,10 @@ def _say_fit(fitted, session):
         f"log marginal likelihood {fitted['log_marginal_likelihood']:.6g}"
     )
     ratio = fitted["residuals"].get("energy", {}).get("rms_over_sigma", 0.0)
-    if ratio > 2:
-        session.warn(
-            f"the training energies are missed by {ratio:.1f} times their sigma, so standard deviations will be too "
-            f"small; give more sparse points, or a sigma.energy that is {ratio:.1f} times larger"
+    if ratio > 2 and error_bars:
+        session.say(
+            f"  the training energies are missed by {ratio:.1f} times their sigma, so standard deviations will be too "
+            "small: scale them with --validation-fraction 0.1, or give more sparse points"
         )
 
 
