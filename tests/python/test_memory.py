@@ -9,6 +9,7 @@ from mercer._core import core
 
 @pytest.fixture(autouse=True)
 def empty_pool():
+    gc.collect()  # what other tests have left must not come back in between
     core.trim_pool()
     yield
     core.trim_pool()
