@@ -197,9 +197,7 @@ def test_the_reference_page_is_up_to_date():
         assert name.endswith(".type") or f"`{name.rsplit('.', 1)[-1]}`" in page or f"`{name}`" in page, name
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml")), ids=lambda p: p.name)
 def test_examples_are_valid(path):
     options = load_options(path)
     assert options.train or path.parent.name == "published"  # there the command names the files
