@@ -1,18 +1,20 @@
-"""All benchmarks of values, one after another, beside whichever peers can be imported.
+"""All benchmarks, one after another, beside whichever peers can be imported.
 
     python bench/python/targets.py --data FOLDER [--threads 1 2] [--only soap]
 
-FOLDER holds c216.extxyz, hea40.extxyz and organics.extxyz; without it, structures of the same kind are made up. Peers:
-pip install featomic dscribe quippy-ase vesin matscipy. Compare figures of one run only, on a machine that is idle.
+FOLDER holds c216.extxyz, hea40.extxyz and organics.extxyz; without it, structures of the same kind are made up. "fit" is
+left out where FOLDER does not hold tersoff_carbon_train.extxyz and tersoff_carbon_test.extxyz. Peers: pip install
+featomic dscribe quippy-ase vesin matscipy. Compare figures of one run only, on a machine that is idle.
 """
 
 import argparse
+import importlib.util
 import pathlib
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
-BENCHMARKS = ("neighbors", "soap", "kernels", "solvers")
+BENCHMARKS = ("neighbors", "soap", "kernels", "solvers", "potential", "fit")
 
 
 def main():
@@ -23,8 +25,11 @@ def main():
     arguments = parser.parse_args()
     data = ["--data", arguments.data] if arguments.data else []
     threads = ["--threads", *map(str, arguments.threads)]
-    options = {"neighbors": data + threads, "soap": data + threads, "kernels": threads, "solvers": []}
+    options = {"neighbors": data + threads, "soap": data + threads, "kernels": threads, "solvers": [], "fit": data}
+    options["potential"] = [*data, "--quippy"] if importlib.util.find_spec("quippy") else data
     for name in arguments.only:
+        if name == "fit" and not (arguments.data and list(pathlib.Path(arguments.data).glob("tersoff_carbon_*"))):
+            continue
         print(f"\n=== {name}", flush=True)
         subprocess.run([sys.executable, HERE / f"bench_{name}.py", *options[name]], check=True)
 
