@@ -2,9 +2,9 @@
 
     python bench/python/targets.py --data FOLDER [--threads 1 2] [--only soap]
 
-FOLDER holds c216.extxyz, hea40.extxyz and organics.extxyz; without it, structures of the same kind are made up. "fit" is
-left out where FOLDER does not hold tersoff_carbon_train.extxyz and tersoff_carbon_test.extxyz. Peers: pip install
-featomic dscribe quippy-ase vesin matscipy. Compare figures of one run only, on a machine that is idle.
+FOLDER holds c216.extxyz, hea40.extxyz and organics.extxyz; without it, structures of the same kind are made up, and
+"fit", which needs tersoff_carbon_train.extxyz and tersoff_carbon_test.extxyz, is left out. Peers: pip install featomic
+dscribe quippy-ase vesin matscipy. Compare figures of one run only, on a machine that is idle.
 """
 
 import argparse
