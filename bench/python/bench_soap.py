@@ -66,6 +66,9 @@ def run_mercer(frames, species, n_max, l_max, r_cut, repeat):
         soap.vjp(environments, dY_dX)
 
     yield "mercer transform + vjp", best(both, repeat)
+    values = soap.raw_gradients(environments).values
+    yield "mercer raw gradients, out reused", best(lambda: soap.raw_gradients(environments, out=values), repeat)
+    yield "mercer raw gradients, pooled", best(lambda: soap.raw_gradients(environments), repeat)
     if sum(map(len, frames)) * soap.n_features < 2_000_000:  # dense in the features: gigabytes for many species
         values = soap.gradients(environments).values
         yield "mercer gradients, out reused", best(lambda: soap.gradients(environments, out=values), repeat)
@@ -131,10 +134,10 @@ def main():
                     try:
                         for name, seconds in run(frames, species, *CASES[case], arguments.repeat):
                             print(
-                                f"  {name:30s} {threads} thread(s) {seconds / n_atoms * 1e6:10.2f} us/atom", flush=True
+                                f"  {name:34s} {threads} thread(s) {seconds / n_atoms * 1e6:10.2f} us/atom", flush=True
                             )
                     except ImportError as error:
-                        print(f"  {run.__name__.removeprefix('run_'):30s} not importable: {error}")
+                        print(f"  {run.__name__.removeprefix('run_'):34s} not importable: {error}")
 
 
 if __name__ == "__main__":

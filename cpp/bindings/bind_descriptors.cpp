@@ -94,6 +94,12 @@ struct GradientEntries {
   }
 };
 
+template <class T>
+py::array_t<T> pooled(mercer::Buffer<T>& buffer) {
+  const index_t size = buffer.size();
+  return pooled_array<T>(std::move(buffer), {size});
+}
+
 /// (values (n, 3, n_features), rows, atoms): d row / d position. `out` takes the values.
 py::tuple gradients(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
                     std::optional<Array<double>> out) {
@@ -156,6 +162,33 @@ py::tuple gradients(const Descriptor& descriptor, const StructureBatch& structur
   return py::make_tuple(*out, array(merged->rows), array(merged->atoms));
 }
 
+/// (values, value_offsets, block_offsets, blocks, columns, rows, norms, dots). The values are the beginning of `out`.
+template <class Kind>
+py::tuple raw_gradients(const Kind& descriptor, const StructureBatch& structures, const PairList& pairs,
+                        std::optional<Array<double>> out) {
+  std::unique_ptr<mercer::RawGradients> raw;
+  {
+    const py::gil_scoped_release release;
+    raw = descriptor.raw_gradients(structures, pairs);
+  }
+  const index_t n_pairs = pairs.n_pairs(), n_atoms = structures.n_atoms(), n_values = raw->value_offsets[n_pairs];
+  if (!out) out = pooled_array<double>(mercer::Buffer<double>(n_values), {n_values});
+  MERCER_REQUIRE(out->ndim() == 1 && out->size() >= n_values, "out: expected an array of one dimension with at least ",
+                 n_values, " elements");
+  double* values = out->mutable_data();
+  mercer::Buffer<double> rows(n_atoms * descriptor.n_features()), norms(n_atoms), dots(3 * n_pairs);
+  {
+    const py::gil_scoped_release release;
+    raw->write(values, {rows.data(), n_atoms, descriptor.n_features()}, norms.data(), dots.data());
+  }
+  const auto columns = raw->columns();
+  return py::make_tuple(out->attr("__getitem__")(py::slice(0, n_values, 1)), pooled(raw->value_offsets),
+                        pooled(raw->block_offsets), pooled(raw->blocks),
+                        py::array_t<index_t>(columns.size, columns.data),
+                        pooled_array<double>(std::move(rows), {n_atoms, descriptor.n_features()}), pooled(norms),
+                        pooled_array<double>(std::move(dots), {n_pairs, 3}));
+}
+
 /// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
 /// row, origin, atom and vector of every entry. make(view of Q) is the contraction.
 template <class Make>
@@ -196,12 +229,6 @@ py::tuple contract(const Array<double>& Q, const Make& make) {
                                        pooled_array<index_t>(std::move(origins), {n_entries}),
                                        pooled_array<index_t>(std::move(atoms), {n_entries}),
                                        pooled_array<double>(std::move(vectors), {n_entries, 3})));
-}
-
-template <class T>
-py::array_t<T> pooled(mercer::Buffer<T>& buffer) {
-  const index_t size = buffer.size();
-  return pooled_array<T>(std::move(buffer), {size});
 }
 
 }  // namespace
@@ -276,6 +303,8 @@ void bind_descriptors(py::module_& m) {
           },
           py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert(), py::kw_only(),
           py::arg("coefficients_first") = py::none())
+      .def("raw_gradients", &raw_gradients<Soap>, py::arg("structures"), py::arg("pairs"),
+           py::arg("out").noconvert() = py::none())
       .def(
           "transform_blocks",
           [](const Soap& soap, const StructureBatch& structures, const PairList& pairs) {
@@ -290,7 +319,9 @@ void bind_descriptors(py::module_& m) {
           py::arg("structures"), py::arg("pairs"));
 
   py::class_<RadialSpectrum, Descriptor>(m, "RadialSpectrum")
-      .def(py::init<DensityParameters, bool>(), py::arg("parameters"), py::arg("normalize"));
+      .def(py::init<DensityParameters, bool>(), py::arg("parameters"), py::arg("normalize"))
+      .def("raw_gradients", &raw_gradients<RadialSpectrum>, py::arg("structures"), py::arg("pairs"),
+           py::arg("out").noconvert() = py::none());
 
   using Kinds = std::vector<std::vector<std::int32_t>>;
   const auto cutoff = [](const std::string& name, double r_cut, double width) {

@@ -285,6 +285,36 @@ def check_gradients(descriptor, atoms):
         descriptor.gradients(environments, out=np.empty((len(out), 2, X.shape[1])))
 
 
+def check_raw_gradients(descriptor, environments):
+    """Raw derivatives with their factors against those of the rows; `out`; threads."""
+    raw = descriptor.raw_gradients(environments)
+    found, expected = raw.project(), descriptor.gradients(environments)
+    np.testing.assert_array_equal(found.centers, expected.centers)
+    np.testing.assert_array_equal(found.neighbors, expected.neighbors)
+    size = np.abs(expected.values).max(initial=0)
+    assert np.abs(found.values - expected.values).max(initial=0) <= 1e-13 + 1e-12 * size
+    X = descriptor.transform(environments)
+    assert np.abs(raw.rows - X).max(initial=0) <= 1e-14 + 1e-13 * np.abs(X).max(initial=0)
+    if not descriptor.normalize:
+        assert (raw.norms == 1).all()
+        assert (raw.dots == 0).all()
+    n_values = len(raw.values)
+    assert raw.value_offsets[-1] == n_values
+    assert raw.block_offsets[-1] == len(raw.blocks)
+    out = np.full(n_values + 3, np.nan)
+    with mercer.threads(3):
+        again = descriptor.raw_gradients(environments, out=out)
+    assert np.shares_memory(again.values, out) or n_values == 0
+    assert np.isnan(out[n_values:]).all()
+    for name in ("values", "rows", "norms", "dots", "blocks", "block_offsets", "value_offsets"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(raw, name))
+    for wrong in (np.empty(n_values + 1, dtype=np.float32), np.empty((n_values, 1)), np.empty(max(0, n_values - 1))):
+        if n_values > 0:
+            with pytest.raises(DataError, match="out"):
+                descriptor.raw_gradients(environments, out=wrong)
+    return raw
+
+
 def check_value(descriptor, other):
     """Equality, hash, pickle, copies, dicts; `other` differs from `descriptor`."""
     import copy

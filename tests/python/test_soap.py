@@ -124,6 +124,55 @@ def test_gradients_of_options(density_example):
         conformance.check_gradients(density_example(SPECIES, 3.0, **options), atoms)
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_raw_gradients_of_every_option(density_example, options):
+    """With pairs beyond the cutoff in the list, cells smaller than it, and a frame without atoms."""
+    frames = [
+        random_atoms(6, n=5, species=SPECIES, pbc=(1, 1, 0)),
+        Atoms(pbc=False),
+        random_atoms(1, n=1, species=["H"], length=2.6),
+    ]
+    conformance.check_raw_gradients(density_example(SPECIES, 3.0, **options), Environments.of(frames, 3.4))
+    conformance.check_raw_gradients(density_example(SPECIES, 3.0, **options), Environments.of([], 3.0))
+
+
+@pytest.mark.parametrize("n_species", [1, 2])
+@pytest.mark.parametrize("size", [(1, 0), (3, 1), (5, 8), (12, 6), (21, 2)])
+def test_raw_gradients_of_every_size(size, n_species):
+    soap = SOAP(SPECIES[:n_species], 3.0, *size, 0.5, radial_basis="laplacian" if size[0] > 12 else "gto")
+    atoms = random_atoms(8, n=3, species=SPECIES[:n_species])
+    conformance.check_raw_gradients(soap, soap.environments(atoms))
+
+
+def test_raw_gradients_hold_touched_blocks_only(density_example):
+    """Around atoms that lack some species; one that knows no neighbour at all, and has no density."""
+    atoms = Atoms(
+        "H3C2O2N", [[0, 0, 0], [0, 0, 1.1], [9, 0, 0], [20, 0, 0], [20, 1, 0], [30, 0, 0], [30, 1, 1], [40, 0, 0]]
+    )
+    descriptor = density_example(["H", "C", "O"], 3.0, ignore_unknown=True)
+    raw = conformance.check_raw_gradients(descriptor, descriptor.environments(atoms))
+    assert raw.norms[-1] == 0
+    n_columns = np.diff(raw.columns)[raw.blocks]
+    assert raw.value_offsets[-1] == 3 * n_columns.sum() == len(raw.values)
+    assert len(raw.blocks) == len(raw.centers)  # neighbours are of the species of the centre
+    soap = SOAP(["H", "C", "O"], 3.0, 3, 2, 0.5)
+    raw = soap.raw_gradients(Atoms("HCO", [[0, 0, 0], [0, 0, 1.1], [0, 1.2, 0]]))
+    species = [raw.blocks[raw.block_offsets[e] : raw.block_offsets[e + 1]].tolist() for e in range(len(raw.centers))]
+    touched = {0: [0, 1, 2], 1: [1, 3, 4], 2: [2, 4, 5]}  # of HH, HC, HO, CC, CO, OO
+    assert species == [touched[j] for j in raw.neighbors]
+
+
+def test_raw_gradients_larger_than_caches_are_the_same():
+    """Written past the caches, in pieces of every alignment."""
+    frames = [random_atoms(s, n=12, species=SPECIES, length=6.0) for s in range(4)]
+    soap = SOAP(SPECIES, 5.0, 5, 4, 0.5)
+    together = soap.raw_gradients(frames)
+    assert len(together.values) > 2_000_000
+    single = [soap.raw_gradients(atoms) for atoms in frames]
+    assert all(len(raw.values) < 2_000_000 for raw in single)
+    np.testing.assert_array_equal(together.values, np.concatenate([raw.values for raw in single]))
+
+
 ORDERS = [{"coefficients_first": False}, {"coefficients_first": True}]
 
 

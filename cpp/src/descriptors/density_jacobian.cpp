@@ -7,15 +7,6 @@
 namespace mercer {
 namespace {
 
-double dot(const double* x, const double* y, index_t n) {
-  simd::Vector sum{};
-  index_t i = 0;
-  for (; i + simd::width <= n; i += simd::width) sum += simd::load(x + i) * simd::load(y + i);
-  double rest = 0;
-  for (; i < n; ++i) rest += x[i] * y[i];
-  return simd::sum(sum) + rest;
-}
-
 /// With p = |p| x and J = dp / dr: dx / dr . q = (J q - (J . x) (x . q)) / |p|.
 class JacobianContraction final : public DensityContraction {
  public:
@@ -68,11 +59,11 @@ class JacobianContraction final : public DensityContraction {
     jacobian_->start(ws, p);
     double norm2 = 0;
     if (normalize_) {
-      norm2 = dot(p, p, jacobian_->n_features());
+      norm2 = simd::dot(p, p, jacobian_->n_features());
       std::fill_n(p_q, n_q, 0.0);
     }
     for (int g = 0; g < ws.n_groups; ++g) {
-      jacobian_->touched(ws, g, work.runs);
+      jacobian_->touched(ws.present, g, work.runs);
       jacobian_->fill(ws, g, *work.jacobian, work.rows.data(), stride());
       index_t n_touched = 0;
       for (const ColumnRun& run : work.runs) {
@@ -85,7 +76,7 @@ class JacobianContraction final : public DensityContraction {
         for (int a = 0; a < 3; ++a, row += stride()) {
           const index_t e = 3 * (ws.pair[k] - first) + a;
           work.to.push_back(out + e * out_stride);
-          work.along[e] = dot(row, work.p_touched.data(), n_touched);
+          work.along[e] = simd::dot(row, work.p_touched.data(), n_touched);
         }
       }
       if (normalize_) {  // the row itself, columns that several groups touch once
@@ -156,12 +147,12 @@ class FullJacobian final : public DensityContraction {
     jacobian_->start(ws, p);
     double inverse = 1;
     if (normalize_) {
-      const double norm2 = dot(p, p, n);
+      const double norm2 = simd::dot(p, p, n);
       inverse = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
       for (index_t k = 0; k < n; ++k) p[k] *= inverse;
     }
     for (int g = 0; g < ws.n_groups; ++g) {
-      jacobian_->touched(ws, g, work.runs);
+      jacobian_->touched(ws.present, g, work.runs);
       jacobian_->fill(ws, g, *work.jacobian, work.rows.data(), stride());
       const double* row = work.rows.data();
       for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
@@ -170,7 +161,7 @@ class FullJacobian final : public DensityContraction {
           double along = 0;
           const double* from = row;
           for (const ColumnRun& run : work.runs) {
-            along += dot(from, p + run.begin, run.size);
+            along += simd::dot(from, p + run.begin, run.size);
             from += run.size;
           }
           if (self && !normalize_) self[e] = along;

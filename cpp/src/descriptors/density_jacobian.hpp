@@ -7,8 +7,22 @@
 #include "descriptors/packed_vectors.hpp"
 #include "mercer/density/density.hpp"
 #include "mercer/descriptors/descriptor.hpp"
+#include "mercer/descriptors/raw_gradients.hpp"
 
 namespace mercer {
+
+/// Where rows of a Jacobian go that are made one at a time: copied from `row`, while it is in a cache, to
+/// values[offsets[pair]], three rows a pair, and their products with x to dots[3 pair + a].
+struct JacobianSink {
+  double* row = nullptr;
+  std::vector<ColumnRun> runs;  ///< columns of the rows
+  const double* x = nullptr;    ///< all columns
+  double* values = nullptr;
+  const index_t* offsets = nullptr;
+  double* dots = nullptr;       ///< or null
+  bool past_caches = false;
+  void put(index_t pair, int a) const;
+};
 
 /// Rows before normalisation, p, and their Jacobian, neighbours of one species at a time: these touch some columns only.
 class DensityJacobian {
@@ -22,12 +36,14 @@ class DensityJacobian {
   /// Most columns that neighbours of one species touch, and columns of a row.
   virtual index_t most_touched() const = 0;
   virtual index_t n_features() const = 0;
-  /// The columns that neighbours of group g touch, in order; `first` where groups before g touch none of them.
-  virtual void touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const = 0;
+  /// The columns that neighbours of group g touch where these channels are present, in order; `first` where groups before g touch none of them.
+  virtual void touched(const std::vector<int>& present, int g, std::vector<ColumnRun>& runs) const = 0;
   /// Comes first after Density::expand: writes p as a full row. Scales the coefficients as the other functions want them.
   virtual void start(const Density::Workspace& ws, double* p) const = 0;
   /// jacobian[(3 k + a) * stride + column] = dp / d(vector of neighbour k of group g, a); columns as `touched` says.
   virtual void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const = 0;
+  /// The same rows, neighbour after neighbour: each to sink.row, then sink.put(pair, a).
+  virtual void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const = 0;
 };
 
 /// The entries of descriptors whose rows are atoms with their neighbours.
@@ -63,6 +79,11 @@ class DensityContraction : public GradientContraction {
 std::unique_ptr<GradientContraction> make_full_jacobian(std::unique_ptr<DensityJacobian> jacobian,
                                                         const Density& density, bool normalize,
                                                         const StructureBatch& structures, const PairList& pairs);
+
+/// `columns`: first column of every block, and their number.
+std::unique_ptr<RawGradients> make_raw_gradients(std::unique_ptr<DensityJacobian> jacobian, const Density& density,
+                                                 bool normalize, std::vector<index_t> columns,
+                                                 const StructureBatch& structures, const PairList& pairs);
 
 /// The Jacobian of a row, then its product with Q.
 std::unique_ptr<GradientContraction> make_jacobian_contraction(std::unique_ptr<DensityJacobian> jacobian,

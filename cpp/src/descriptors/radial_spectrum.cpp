@@ -23,11 +23,11 @@ class RadialJacobian final : public DensityJacobian {
   index_t most_touched() const override { return plain() ? density_.n_max() : n_features(); }
   index_t n_features() const override { return static_cast<index_t>(density_.n_channels()) * density_.n_max(); }
 
-  void touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const override {
+  void touched(const std::vector<int>& present, int g, std::vector<ColumnRun>& runs) const override {
     const index_t n_max = density_.n_max();
     runs.clear();
     if (plain()) {
-      runs.push_back({ws.present[g] * n_max, n_max, true});
+      runs.push_back({present[g] * n_max, n_max, true});
     } else {
       runs.push_back({0, n_features(), g == 0});
     }
@@ -41,18 +41,14 @@ class RadialJacobian final : public DensityJacobian {
   }
 
   void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const override {
-    const int n_max = density_.n_max();
-    double *U = static_cast<Work&>(scratch).radial.data(), *V = U + density_.n_pad();
-    for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
-      const auto factors = density_.pair_factors(ws, k, U, V);
-      for (int a = 0; a < 3; ++a, jacobian += stride) {
-        const double angular = factors.direction[a] * factors.harmonics[0];
-        for (int J = 0; J < (plain() ? 1 : density_.n_channels()); ++J) {
-          const double weight = plain() ? angular : angular * density_.weight(ws.group_species[g], J);
-          for (int n = 0; n < n_max; ++n) jacobian[J * n_max + n] = weight * U[density_.pad() + n];
-        }
-      }
-    }
+    const index_t first = ws.group_begin[g];
+    const auto row = [&](index_t k, int a) { return jacobian + (3 * (k - first) + a) * stride; };
+    for_rows(ws, g, scratch, row, [](index_t, int) {});
+  }
+
+  void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const override {
+    const auto row = [&](index_t, int) { return sink.row; };
+    for_rows(ws, g, scratch, row, [&](index_t k, int a) { sink.put(ws.pair[k], a); });
   }
 
  private:
@@ -60,6 +56,25 @@ class RadialJacobian final : public DensityJacobian {
     Buffer<double> radial;
   };
   bool plain() const { return density_.channels_are_species(); }
+
+  /// Writes every row of group g to row(k, a), then calls done(k, a).
+  template <class Row, class Done>
+  void for_rows(const Density::Workspace& ws, int g, Scratch& scratch, const Row& row, const Done& done) const {
+    const int n_max = density_.n_max();
+    double *U = static_cast<Work&>(scratch).radial.data(), *V = U + density_.n_pad();
+    for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1] && ws.pair[k] >= 0; ++k) {
+      const auto factors = density_.pair_factors(ws, k, U, V);
+      for (int a = 0; a < 3; ++a) {
+        double* jacobian = row(k, a);
+        const double angular = factors.direction[a] * factors.harmonics[0];
+        for (int J = 0; J < (plain() ? 1 : density_.n_channels()); ++J) {
+          const double weight = plain() ? angular : angular * density_.weight(ws.group_species[g], J);
+          for (int n = 0; n < n_max; ++n) jacobian[J * n_max + n] = weight * U[density_.pad() + n];
+        }
+        done(k, a);
+      }
+    }
+  }
 
   const Density& density_;
 };
@@ -133,6 +148,13 @@ std::unique_ptr<GradientContraction> RadialSpectrum::contraction(const Structure
 
 std::unique_ptr<GradientContraction> RadialSpectrum::jacobian(const StructureBatch& structures, const PairList& pairs) const {
   return make_full_jacobian(std::make_unique<RadialJacobian>(density_), density_, normalize_, structures, pairs);
+}
+
+std::unique_ptr<RawGradients> RadialSpectrum::raw_gradients(const StructureBatch& structures, const PairList& pairs) const {
+  std::vector<index_t> columns;
+  for (int J = 0; J <= density_.n_channels(); ++J) columns.push_back(static_cast<index_t>(J) * density_.n_max());
+  return make_raw_gradients(std::make_unique<RadialJacobian>(density_), density_, normalize_, std::move(columns),
+                            structures, pairs);
 }
 
 }  // namespace mercer

@@ -384,4 +384,8 @@ std::unique_ptr<GradientContraction> Soap::jacobian(const StructureBatch& struct
   return make_full_jacobian(std::make_unique<SoapJacobian>(*this), density_, normalize_, structures, pairs);
 }
 
+std::unique_ptr<RawGradients> Soap::raw_gradients(const StructureBatch& structures, const PairList& pairs) const {
+  return make_raw_gradients(std::make_unique<SoapJacobian>(*this), density_, normalize_, offsets_, structures, pairs);
+}
+
 }  // namespace mercer

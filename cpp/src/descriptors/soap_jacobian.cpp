@@ -44,20 +44,21 @@ std::unique_ptr<DensityJacobian::Scratch> SoapJacobian::make_scratch() const {
 
 /// Calls body(k, k2, block) for the touched blocks of the present channels k <= k2, in order.
 template <class Body>
-void SoapJacobian::for_touched_blocks(const Density::Workspace& ws, int g, const Body& body) const {
+void SoapJacobian::for_touched_blocks(const std::vector<int>& present, int g, const Body& body) const {
   const bool all = !density_.channels_are_species();
-  for (int k = 0; k < ws.n_present; ++k) {
-    for (int k2 = k; k2 < ws.n_present; ++k2) {
-      if (all || k == g || k2 == g) body(k, k2, soap_.block_index(ws.present[k], ws.present[k2]));
+  const int n_present = static_cast<int>(present.size());
+  for (int k = 0; k < n_present; ++k) {
+    for (int k2 = k; k2 < n_present; ++k2) {
+      if (all || k == g || k2 == g) body(k, k2, soap_.block_index(present[k], present[k2]));
     }
   }
 }
 
-void SoapJacobian::touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const {
+void SoapJacobian::touched(const std::vector<int>& present, int g, std::vector<ColumnRun>& runs) const {
   const bool all = !density_.channels_are_species();
   runs.clear();
   const auto offsets = soap_.block_offsets();
-  for_touched_blocks(ws, g, [&](int k, int, index_t block) {
+  for_touched_blocks(present, g, [&](int k, int, index_t block) {
     const bool first = all ? g == 0 : k == g;
     if (!runs.empty() && runs.back().begin + runs.back().size == offsets[block] && runs.back().first == first) {
       runs.back().size += offsets[block + 1] - offsets[block];
@@ -99,14 +100,14 @@ void SoapJacobian::sums_over_m(const Density::Workspace& ws, const Density::Pair
   }
 }
 
-void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const {
-  Work& work = static_cast<Work&>(scratch);
+template <class Row, class Done>
+void SoapJacobian::for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const Done& done) const {
   const int n_max = density_.n_max(), n_pad = density_.n_pad(), l_max = density_.l_max();
   const bool plain = density_.channels_are_species();
   const auto offsets = soap_.block_offsets();
   index_t n_touched = 0;
   work.blocks.clear();
-  for_touched_blocks(ws, g, [&](int k, int k2, index_t block) {
+  for_touched_blocks(ws.present, g, [&](int k, int k2, index_t block) {
     work.blocks.push_back({k, k2, n_touched});
     n_touched += offsets[block + 1] - offsets[block];
   });
@@ -124,7 +125,8 @@ void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, d
         double* to = work.factors.data() + 6 * k * size_;
         for (index_t i = 0; i < 2 * size_; ++i) to[i] = to[4 * size_ + i] = weight * U[i];
       }
-      for (int a = 0; a < 3; ++a, jacobian += stride) {
+      for (int a = 0; a < 3; ++a) {
+        double* jacobian = row(k0 + lane, a);
         for (int k = 0; k < ws.n_present; ++k) {
           const double* from = work.angular.data() + (k * W + lane) * 4 * size_;
           double* to = work.factors.data() + (6 * k + 2) * size_;
@@ -149,9 +151,21 @@ void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, d
           power_block(SumOfProducts{n_pad, size_, rank}, left, right, k == k2, l_max, n_max, n_pad,
                       jacobian + block->column, jacobian);
         }
+        done(k0 + lane, a);
       }
     }
   }
+}
+
+void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const {
+  const index_t first = ws.group_begin[g];
+  const auto row = [&](index_t k, int a) { return jacobian + (3 * (k - first) + a) * stride; };
+  for_rows(ws, g, static_cast<Work&>(scratch), row, [](index_t, int) {});
+}
+
+void SoapJacobian::stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const {
+  const auto row = [&](index_t, int) { return sink.row; };
+  for_rows(ws, g, static_cast<Work&>(scratch), row, [&](index_t k, int a) { sink.put(ws.pair[k], a); });
 }
 
 }  // namespace mercer

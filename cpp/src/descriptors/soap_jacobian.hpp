@@ -17,14 +17,18 @@ class SoapJacobian final : public DensityJacobian {
   std::unique_ptr<Scratch> make_scratch() const override;
   index_t most_touched() const override { return most_touched_; }
   index_t n_features() const override { return soap_.n_features(); }
-  void touched(const Density::Workspace& ws, int g, std::vector<ColumnRun>& runs) const override;
+  void touched(const std::vector<int>& present, int g, std::vector<ColumnRun>& runs) const override;
   void start(const Density::Workspace& ws, double* p) const override;
   void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const override;
+  void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const override;
 
  private:
   struct Work;
   template <class Body>
-  void for_touched_blocks(const Density::Workspace& ws, int g, const Body& body) const;
+  void for_touched_blocks(const std::vector<int>& present, int g, const Body& body) const;
+  /// Writes every row of group g to row(k, a), then calls done(k, a) for gathered neighbour k.
+  template <class Row, class Done>
+  void for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const Done& done) const;
   void sums_over_m(const Density::Workspace& ws, const Density::PairFactors& factors, Work& work) const;
 
   const Soap& soap_;

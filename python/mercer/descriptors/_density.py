@@ -6,10 +6,87 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count, check_positive
-from mercer.descriptors._base import Descriptor
-from mercer.errors import ConfigError
+from mercer._validation import check_choice, check_count, check_out, check_positive
+from mercer.descriptors._base import Descriptor, Gradients
+from mercer.errors import ConfigError, DataError
 from mercer.structures import species_numbers
+
+
+@dataclass(frozen=True, eq=False)
+class RawGradients:
+    r"""Derivatives of rows before normalisation, pair by pair, in the columns that the neighbour touches.
+
+    With p the row of an atom before normalisation and x = p / |p|, the derivative with respect to the vector v to a
+    neighbour is :math:`dx / dv = (dp / dv - x (x \cdot dp / dv)) / |p|`. The first term is zero outside of the blocks
+    of columns that have the species of the neighbour; the second fills all columns, but has rank one. So `values` holds
+    the first, and `dots`, `rows` and `norms` are the factors of the second. Where rows are not normalised, `norms` are
+    1 and `dots` 0, so the formula holds as well.
+
+    Pairs come in the order of the neighbour list: ascending centres, periodic images apart, and without the part of the
+    atom at the centre itself, which is minus the sum over its pairs.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,)
+        dp / dv, per Angstrom: ``values[value_offsets[e]:value_offsets[e + 1]].reshape(3, -1)`` for pair e (`pair`).
+    value_offsets : ndarray of shape (n_pairs + 1,)
+    block_offsets : ndarray of shape (n_pairs + 1,)
+        Pair e touches ``blocks[block_offsets[e]:block_offsets[e + 1]]``; none, if it lies beyond the cutoff.
+    blocks : ndarray of int32
+        SOAP: pairs of channels in the order of the columns, counted from 0. RadialSpectrum: channels.
+    columns : ndarray of shape (n_blocks + 1,)
+        Block b has the columns columns[b] .. columns[b + 1] - 1 of a row.
+    centers, neighbors : ndarray of shape (n_pairs,)
+        Row, and atom at the other end of the vector, counted over all frames.
+    rows : ndarray of shape (n_atoms, n_features)
+        x, as `transform` gives it.
+    norms : ndarray of shape (n_atoms,)
+        \|p\|; 0 for an atom without any density.
+    dots : ndarray of shape (n_pairs, 3)
+        x . dp / dv.
+    """
+
+    values: np.ndarray
+    value_offsets: np.ndarray
+    block_offsets: np.ndarray
+    blocks: np.ndarray
+    columns: np.ndarray
+    rows: np.ndarray
+    norms: np.ndarray
+    dots: np.ndarray
+    centers: np.ndarray
+    neighbors: np.ndarray
+
+    def pair(self, e):
+        """Columns (n,) that pair e touches, and dp / dv (3, n) there, a view of `values`."""
+        blocks = self.blocks[self.block_offsets[e] : self.block_offsets[e + 1]]
+        columns = [np.arange(self.columns[b], self.columns[b + 1]) for b in blocks]
+        values = self.values[self.value_offsets[e] : self.value_offsets[e + 1]]
+        n = len(values) // 3
+        return np.concatenate(columns) if columns else np.arange(0), values.reshape(3, n)
+
+    def project(self):
+        """The derivatives of the rows themselves, with all columns, as `Descriptor.gradients` gives them.
+
+        Written to be read, not for speed: a loop over pairs in Python.
+
+        Returns
+        -------
+        Gradients
+        """
+        n_atoms, n_features = self.rows.shape
+        keys = np.concatenate([np.arange(n_atoms) * (n_atoms + 1), self.centers * n_atoms + self.neighbors])
+        keys, slots = np.unique(keys, return_inverse=True)
+        values = np.zeros((len(keys), 3, n_features))
+        for e, center in enumerate(self.centers):
+            if self.norms[center] > 0:
+                derivative = -self.dots[e][:, None] * self.rows[center]
+                columns, raw = self.pair(e)
+                derivative[:, columns] += raw
+                derivative /= self.norms[center]
+                values[slots[n_atoms + e]] += derivative
+                values[slots[center]] -= derivative
+        return Gradients(values, *np.divmod(keys, max(1, n_atoms)))
 
 
 @dataclass(frozen=True)
@@ -82,6 +159,48 @@ class DensityDescriptor(Descriptor):
     def n_channels(self):
         """Number of channels of the density: the species, or the columns of `channels`."""
         return len(self.species) if self.channels is None else len(self.channels[0])
+
+    def raw_gradients(self, frames, out=None):
+        """Derivatives of rows before normalisation, only in the columns that a neighbour touches.
+
+        Several times faster and smaller than `gradients` where there are several species. For energies and forces of a
+        model `vjp` is faster still.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+        out : ndarray of shape (n,), optional
+            Its beginning takes the values; float64. Reused from call to call it saves most of the time.
+
+        Returns
+        -------
+        RawGradients
+
+        Raises
+        ------
+        DataError
+            As `transform`, and for an `out` that is too small.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> from mercer import SOAP
+        >>> soap = SOAP(["H", "O"], 4.0, 4, 3, 0.5)
+        >>> raw = soap.raw_gradients(molecule("H2O"))
+        >>> columns, values = raw.pair(0)
+        >>> bool(np.allclose(raw.project().values, soap.gradients(molecule("H2O")).values))
+        True
+        """
+        environments = self._environments(frames)
+        if out is not None:
+            out = check_out(out, (np.size(out),))
+        pairs = environments.pairs
+        try:
+            arrays = self._core.raw_gradients(environments.structures, pairs, out)
+        except ValueError as error:  # how many values there are is known only now
+            raise DataError(str(error)) from None
+        centers = np.repeat(np.arange(pairs.n_atoms), np.diff(pairs.offsets))
+        return RawGradients(*arrays, centers, pairs.neighbors)
 
     def to_dict(self):
         """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``."""

@@ -46,6 +46,20 @@ inline double sum(Vector v) {
   return s;
 }
 
+/// sum_i x[i] y[i].
+inline double dot(const double* x, const double* y, std::int64_t n) {
+  Vector sums[4] = {};
+  std::int64_t i = 0;
+  for (; i + 4 * width <= n; i += 4 * width) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) sums[k] += load(x + i + k * width) * load(y + i + k * width);
+  }
+  for (; i + width <= n; i += width) sums[0] += load(x + i) * load(y + i);
+  double rest = 0;
+  for (; i < n; ++i) rest += x[i] * y[i];
+  return sum((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
+}
+
 /// Copies n doubles past the caches, for results that are too large to stay in them; ends with a fence.
 inline void stream(const double* from, std::int64_t n, double* to) {
 #if defined(__SSE2__)

@@ -3,6 +3,7 @@
 
 #include "mercer/density/density.hpp"
 #include "mercer/descriptors/descriptor.hpp"
+#include "mercer/descriptors/raw_gradients.hpp"
 
 namespace mercer {
 
@@ -24,6 +25,8 @@ class RadialSpectrum final : public Descriptor {
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
   std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
+  /// Prepared for one batch, which must outlive the result.
+  std::unique_ptr<RawGradients> raw_gradients(const StructureBatch& structures, const PairList& pairs) const;
 
  private:
   double write_row(const Density::Workspace& ws, double* row) const;

@@ -6,6 +6,7 @@
 
 #include "mercer/density/density.hpp"
 #include "mercer/descriptors/descriptor.hpp"
+#include "mercer/descriptors/raw_gradients.hpp"
 
 namespace mercer {
 
@@ -34,6 +35,8 @@ class Soap final : public Descriptor {
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
   std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
+  /// Prepared for one batch, which must outlive the result.
+  std::unique_ptr<RawGradients> raw_gradients(const StructureBatch& structures, const PairList& pairs) const;
   /// The two orders of the sums over features and coefficients: the Jacobian of the rows, then its product with Q; or Q
   /// contracted with the coefficients first, at a cost for each pair that does not grow with the number of species. The
   /// function above takes the one with fewer multiplications.
