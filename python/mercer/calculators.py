@@ -128,6 +128,9 @@ class PotentialCalculator(Calculator):
                 stacklevel=2,
             )
 
+    def __copy__(self):
+        return self.__deepcopy__({})
+
     def __deepcopy__(self, memo):
         other = type(self)(self.potential, **self.options)
         other.__dict__.update(atoms=copy.deepcopy(self.atoms, memo), results=copy.deepcopy(self.results, memo))

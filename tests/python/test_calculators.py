@@ -207,6 +207,16 @@ def same_results(one, other):
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 
 
+def test_a_copy_shares_the_potential_even_where_it_is_in_a_file(potential, atoms, tmp_path):
+    atoms.calc = copy.deepcopy(potential).calculator()
+    atoms.calc.potential.save(tmp_path / "model")
+    energy = atoms.get_potential_energy()
+    other = copy.copy(atoms.calc)
+    assert other is not atoms.calc and other.potential is atoms.calc.potential and other.options == atoms.calc.options
+    atoms.positions[0] += 0.1
+    assert other.get_potential_energy(atoms) != energy and atoms.calc.results["energy"] == energy
+
+
 def test_deepcopy_shares_the_potential_only(potential, atoms):
     atoms.calc = potential.calculator(std="energy", skin=0.7)
     atoms.get_forces()

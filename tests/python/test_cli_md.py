@@ -107,7 +107,7 @@ def test_an_unknown_element_leaves_what_was_there(files, tmp_path, capsys):
     bulk("Au").write("gold.extxyz")
     (tmp_path / "out.extxyz").write_text("earlier")
     assert md((files[0], "gold.extxyz"), "--steps", 5) == 1
-    assert "does not know the element Au" in capsys.readouterr().err
+    assert "gold.extxyz, frame 0, atom 0: the potential does not know the element Au" in capsys.readouterr().err
     assert (tmp_path / "out.extxyz").read_text() == "earlier"
 
 

@@ -306,6 +306,16 @@ def test_verlet_pairs_are_those_of_a_new_search():
             assert np.array_equal(got, wanted)
 
 
+def test_verlet_pairs_follow_a_cell_that_shrinks_or_grows_with_its_atoms():
+    atoms = bulk("Si", cubic=True)
+    verlet = VerletPairs(3.0, skin=0.6)
+    for scale in (1.0, 0.98, 0.96, 0.9, 0.8, 0.76, 0.78, 1.2):
+        frame = atoms.copy()
+        frame.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        assert_bitwise(verlet.update(frame)[1], build_pairs(frame, 3.0))
+    assert verlet.n_builds > 1
+
+
 def test_verlet_pairs_of_perfect_crystals_at_the_cutoff():
     atoms = bulk("Po", "sc", a=2.7) * (3, 3, 3)
     for cutoff in 2.7 * np.sqrt([1, 2, 3, 4, 5, 6, 8]):

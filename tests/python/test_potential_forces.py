@@ -499,6 +499,7 @@ def test_a_baseline_without_a_labelled_kind_is_refused():
 STD_TERMS = TERMS | {
     "gaussian": Term(TERMS["soap"].descriptor, kernels.Gaussian(length_scale=0.3), delta=0.7, n_sparse=12),
     "matern": Term(TERMS["soap"].descriptor, kernels.Matern(nu=2.5), n_sparse=12, match_species=False),
+    "wide cutoff": Term(PairDistance(SPECIES, 3.0, cutoff_width=2.5), kernels.Gaussian(length_scale=0.7), n_sparse=12),
 }
 
 
