@@ -19,14 +19,14 @@ struct SumOverM {
   int size(int l) const { return 2 * l + 1; }
 };
 
-/// `rank` outer products of vectors [l][n_pad] that are `distance` apart.
+/// `Rank` outer products of vectors [l][n_pad] that are `distance` apart.
+template <int Rank>
 struct SumOfProducts {
   index_t n_pad, distance;
-  int rank;
   index_t begin(int l) const { return l * n_pad; }
   template <int T = 0>
   index_t step() const { return distance; }
-  int size(int) const { return rank; }
+  int size(int) const { return Rank; }
 };
 
 /// Stores a tile whose first `skip` elements are not wanted. They overwrite what lies before `to`, which is written

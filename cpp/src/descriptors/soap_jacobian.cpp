@@ -137,19 +137,14 @@ void SoapJacobian::for_rows(const Density::Workspace& ws, int g, Work& work, con
         for (auto block = work.blocks.rbegin(); block != work.blocks.rend(); ++block) {
           const int k = block->k, k2 = block->k2;
           const double *left = work.factors.data() + 6 * k * size_, *right = work.factors.data() + 6 * k2 * size_;
-          int rank = 4;
-          if (plain && k != k2) {
-            rank = 2;
-            if (k == g) {
-              right += 2 * size_;
-            } else {
-              left += 2 * size_;
-            }
+          double* out = jacobian + block->column;
+          if (plain && k != k2) {  // one factor of the product depends on the neighbour
+            (k == g ? right : left) += 2 * size_;
+            power_block(SumOfProducts<2>{n_pad, size_}, left, right, false, l_max, n_max, n_pad, out, jacobian);
           } else {
             right += 2 * size_;
+            power_block(SumOfProducts<4>{n_pad, size_}, left, right, k == k2, l_max, n_max, n_pad, out, jacobian);
           }
-          power_block(SumOfProducts{n_pad, size_, rank}, left, right, k == k2, l_max, n_max, n_pad,
-                      jacobian + block->column, jacobian);
         }
         done(k0 + lane, a);
       }
