@@ -123,6 +123,7 @@ def _part(section, first):
             value = {"type": value}
         if not isinstance(value, dict):
             raise ValueError(f"expected a mapping with 'type', got {value!r}")
+        value = _type_for_name(value)
         kind = _snake(str(value.get("type") or first))
         known = list(_registered()[section])
         if kind not in known:
@@ -130,6 +131,16 @@ def _part(section, first):
         return _model_of(section, kind).model_validate({**value, "type": kind})
 
     return validate
+
+
+def _type_for_name(value):
+    """The same mapping with "type" where "name", which means the same, was given."""
+    if "name" not in value:
+        return value
+    rest = {key: option for key, option in value.items() if key != "name"}
+    if rest.setdefault("type", value["name"]) != value["name"]:
+        raise ValueError(f"type {rest['type']!r} and another name {value['name']!r}: give one of them")
+    return rest
 
 
 class _Unknown(ValueError):
@@ -269,6 +280,7 @@ HELP = {
     "validation": "files whose errors set the scale of predicted standard deviations",
     "validation_fraction": "without validation files: keep this fraction of the training frames for that",
     "keys": "name of this label in the files; null = REF_energy and so on, else what ASE has read; none = leave it out",
+    "keys.config_type": "key in a frame's info of the name that errors and sigmas go by; null = config_type",
     "units": "unit of this label in the files, such as kcal/mol; null = from that of the energy",
     "e0": "energies of free atoms: auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
     "sigma": "expected standard deviation of the labels; null = from the data, none = not trained on",
@@ -432,7 +444,9 @@ def _expand(raw, place):
 def _kind_of(term):
     """Type of the descriptor of a term as it stands in a file."""
     descriptor = (term or {}).get("descriptor") or "soap"
-    return _snake(str(descriptor if isinstance(descriptor, str) else descriptor.get("type") or "soap"))
+    return _snake(
+        str(descriptor if isinstance(descriptor, str) else descriptor.get("type") or descriptor.get("name") or "soap")
+    )
 
 
 #: Descriptors that --n-sparse and --r-cut are for.
@@ -467,7 +481,7 @@ def _fields_at(path, raw):
         inner = raw
         for part in path:
             inner = inner[part]
-        kind = inner.get("type", "soap" if path[-1] == "descriptor" else "polynomial")
+        kind = inner.get("type") or inner.get("name") or ("soap" if path[-1] == "descriptor" else "polynomial")
         return list(_model_of(path[-1], kind).model_fields)
     sections = {"keys": Keys, "units": Units, "sigma": Sigma, "config_type_sigma": Sigma, "terms": TermOptions}
     return list(sections[path[0]].model_fields if path else FitOptions.model_fields)

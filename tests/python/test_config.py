@@ -182,6 +182,19 @@ def test_every_kernel_can_be_asked_for(kind):
     assert options(f"terms.0.kernel={kind}").terms[0].kernel.type == kind
 
 
+@pytest.mark.parametrize("section", ["kernel", "descriptor"])
+def test_the_type_of_a_part_may_be_called_name(section, tmp_path):
+    kind = {"kernel": "matern", "descriptor": "radial_spectrum"}[section]
+    texts = [f"terms: [{{{section}: {{{key}: {kind}}}}}]" for key in ("type", "name")]
+    one, two = (options(text=text, tmp_path=tmp_path) for text in texts)
+    assert one == two and getattr(two.terms[0], section).type == kind
+    assert "give one of them" in message(
+        text=f"terms: [{{{section}: {{type: {kind}, name: other}}}}]", tmp_path=tmp_path
+    )
+    unknown = message(text=f"terms: [{{{section}: {{name: {kind}, nuu: 2}}}}]", tmp_path=tmp_path)
+    assert {"kernel": "'nu'", "descriptor": "n_max"}[section] in unknown
+
+
 def test_every_option_has_help_or_an_obvious_section():
     for name in config.HELP:
         parts = name.split(".")

@@ -313,6 +313,9 @@ def test_round_trip(kernel):
     assert again == kernel and hash(again) == hash(kernel)
     assert get_kernel(kernel) is kernel
     assert get_kernel(kernel.name) == KERNELS[kernel.name]()
+    assert get_kernel({"type": kernel.name, **kernel.hyperparameters}) == kernel
+    with pytest.raises(ConfigError, match="a 'type' and another 'name'"):
+        get_kernel({"type": kernel.name, "name": "other"})
     assert kernel.to_dict() == {"name": kernel.name, **kernel.hyperparameters}
     assert all(type(value) in (int, float) for value in kernel.hyperparameters.values())
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -223,6 +223,10 @@ def test_out():
     assert predicted["energies_std"] is out["energies_std"]
     with pytest.raises(DataError, match=r"out\['energy'\]"):
         potential.predict(frames, out={"energy": np.empty(4)})
+    with pytest.raises(ConfigError, match=r"'enrgy' is unknown.*Did you mean 'energy'"):
+        potential.predict(frames, out={"enrgy": np.empty(5)})
+    with pytest.raises(ConfigError, match="'energy_std' is unknown"):  # not asked for
+        potential.predict(frames, out={"energy_std": np.empty(5)})
 
 
 # --------------------------------------------------------------------------------------------- E0 and isolated atoms
@@ -245,6 +249,19 @@ def test_e0_from_local_energies_alone():
         atoms.arrays["REF_energies"] = np.array([E0[z] for z in atoms.numbers])
     potential = Potential(TERM).fit(frames)
     assert abs(potential.e0_["C"] - E0[6]) <= 1e-9
+
+
+def test_e0_of_an_element_that_has_local_energies_alone():
+    frames = make_frames(20, labels=())
+    for atoms in frames[:10]:
+        atoms.numbers[:] = 6
+        atoms.info["REF_energy"] = E0[6] * len(atoms)
+    for atoms in frames[10:]:
+        atoms.numbers[:] = 8
+        atoms.arrays["REF_energies"] = np.full(len(atoms), E0[8])
+    potential = Potential(TERM).fit(frames)
+    assert abs(potential.e0_["C"] - E0[6]) <= 1e-9
+    assert abs(potential.e0_["O"] - E0[8]) <= 1e-9
 
 
 def isolated(z, energy, config_type=None, **options):

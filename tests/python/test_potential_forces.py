@@ -300,7 +300,7 @@ def test_sigmas_of_config_types_leave_kinds_out():
     assert np.abs(potential.predict(test)["forces"] - reference.predict(test)["forces"]).max() <= 1e-9
 
 
-@pytest.mark.parametrize("kinds", [("energy",), ("virial",)], ids="+".join)
+@pytest.mark.parametrize("kinds", [("energy",), ("virial",), ("energy", "virial")], ids="+".join)
 @pytest.mark.parametrize(("scaling", "copies"), [("sqrt", 2), ("per_atom", 1)])
 def test_supercells(scaling, copies, kinds):
     frames = make_frames(4, kinds=kinds)

@@ -215,7 +215,8 @@ def get_kernel(kernel):
     Parameters
     ----------
     kernel : Kernel, str or dict
-        For example ``Polynomial(zeta=4)``, ``"polynomial"`` or ``{"name": "polynomial", "zeta": 4}``.
+        For example ``Polynomial(zeta=4)``, ``"polynomial"`` or ``{"name": "polynomial", "zeta": 4}``; "type"
+        means the same as "name".
 
     Returns
     -------
@@ -238,7 +239,10 @@ def get_kernel(kernel):
     name = kernel
     if isinstance(kernel, dict):
         parameters = dict(kernel)
-        name = parameters.pop("name", None)
+        names = {parameters.pop(key) for key in ("type", "name") if key in parameters}
+        if len(names) > 1:
+            raise ConfigError(f"kernel: the dict {kernel!r} has a 'type' and another 'name'; give one of them.")
+        name = names.pop() if names else None
         if name is None:
             raise ConfigError(f"kernel: the dict {kernel!r} has no 'name'; known are {', '.join(KERNELS)}.")
     if not isinstance(name, str):

@@ -19,6 +19,8 @@ _SOLVER_ROWS = 2 * 1024
 _ATOM_BYTES = 16 * 1024
 #: Bytes of scratch that do not depend on the problem.
 _SCRATCH = 40 * 2**20
+#: Bytes per atom and per row of K for labels, as they were read and as targets with their sigmas.
+_LABEL_BYTES = 80, 16
 #: Share of the free memory that the features hold from which sparse points are chosen; the choice makes copies.
 _SELECTION_SHARE = 0.3
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -67,7 +69,7 @@ class Plan:
     n_points : int
         Sparse points of all terms.
     state : int
-        Sparse points, and matrices of the size of K_MM: there from beginning to end.
+        Sparse points, matrices of the size of K_MM, and labels: there from beginning to end.
     selection_bytes : int
         Features from which sparse points are chosen, at most.
     chunk_bytes : int
@@ -102,6 +104,8 @@ class Plan:
         """
         n_points = sum(m for _, m in sizes)
         state = 8 * (_MATRICES * n_points**2 + _SOLVER_ROWS * n_points + sum(2 * f * m for f, m in sizes)) + _SCRATCH
+        per_atom, per_row = _LABEL_BYTES
+        state += per_atom * int(data.offsets[-1]) + per_row * sum(len(target.values) for target in all_targets)
         frame_bytes = np.zeros(len(data))
         for target in all_targets:
             frame_bytes += target.in_frames(data) * target.kind.n_rows(data.n_atoms) * 8.0 * n_points
@@ -118,8 +122,8 @@ class Plan:
             frame = data.where(int(np.argmax(frame_bytes))) if len(data) else "a frame"
             raise ConfigError(
                 f"max_memory={format_bytes(limit)} is too little: {format_bytes(state)} for {n_points} sparse points "
-                f"and {format_bytes(largest)} for the largest frame ({frame}); give at least {format_bytes(need)}, or "
-                "lower n_sparse"
+                f"and the labels, and {format_bytes(largest)} for the largest frame ({frame}); give at least "
+                f"{format_bytes(need)}, or lower n_sparse"
             )
         least = max((8 * f * m for f, m in sizes), default=0)
         return cls(

@@ -69,9 +69,9 @@ class Potential(BaseEstimator):
         ``mercer.baselines.ZBL(1.0, 2.0)``; stored in the model file (of a calculator, the name).
     config_type_sigma : mapping, optional
         {config_type: {kind: sigma}} in place of `sigma` for these frames, scaled in the same way; None: not trained on.
-        A frame with `energy_sigma`, `energies_sigma`, `force_sigma` or `virial_sigma` in its info uses that as it is,
-        unscaled; atoms with `force_atom_sigma`, `force_component_sigma` or `force_mask` (left out) in the arrays of
-        their frame, too.
+        A frame with `energy_sigma` (eV, of its total energy), `energies_sigma` (eV), `force_sigma` (eV/Angstrom) or
+        `virial_sigma` (eV, of its total virial) in its info uses that as it is, unscaled; atoms with
+        `force_atom_sigma`, `force_component_sigma` or `force_mask` (left out) in the arrays of their frame, too.
     solver : {"whitened", "qr", "normal"}
         See `mercer.linalg.SparseSystem`.
     seed : int
@@ -232,7 +232,7 @@ class Potential(BaseEstimator):
         self.calibration_ = {}
         self.path_ = None
         with clock("residuals"):
-            residuals = self._residuals(training, all_targets)
+            residuals = self._residuals(training, all_targets, plan)
         self.fit_report_ = {
             "n_frames": len(data),
             "n_atoms": int(data.offsets[-1]),
@@ -340,7 +340,7 @@ class Potential(BaseEstimator):
         DataError
             An element that the potential does not know, naming the frame.
         ConfigError
-            Forces of a kernel without derivatives.
+            Forces of a kernel without derivatives; a key of `out` that is not among the results.
         ModelFileError
             Standard deviations of a model that was saved without them.
 
@@ -361,6 +361,8 @@ class Potential(BaseEstimator):
         shapes |= {f"{kind}_std": shapes[kind] for kind in wanted}
         if not gradients:
             shapes = {key: shape for key, shape in shapes.items() if key not in ("forces", "virial", "stress")}
+        for key in out or {}:
+            check_choice(key, shapes, "out: key")
         result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
         chunk_atoms = _FORCE_STD_ATOMS if "forces" in wanted else _chunk_atoms(self.terms_)
         for chunk in data.chunks(chunk_atoms):
@@ -563,7 +565,8 @@ class Potential(BaseEstimator):
         self._check_elements(data, terms)
         data = self._less_baseline(data)
         isolated = self._isolated(data)
-        training = data.take(self._usable(data, isolated))
+        usable = self._usable(data, isolated)
+        training = data if len(usable) == len(data) else data.take(usable)
         e0 = self._resolve_e0(data, training, isolated)
         all_targets = self._targets(training, e0)
         order = np.argsort(_signature(training, all_targets), kind="stable")
@@ -624,11 +627,11 @@ class Potential(BaseEstimator):
             )
         return bool(forces)
 
-    def _residuals(self, data, all_targets):
+    def _residuals(self, data, all_targets, plan):
         """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows."""
         sums = defaultdict(lambda: np.zeros(4))
         gradients = any(target.kind.gradient for target in all_targets)
-        for chunk in data.chunks(_chunk_atoms(self.terms_)):
+        for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes):
             predicted = self._evaluate(chunk.environments(self.r_cut), gradients)
             for target in all_targets:
                 span = target.kind.span(chunk)
@@ -659,13 +662,13 @@ class Potential(BaseEstimator):
         e0 = by_number(self.e0) if isinstance(self.e0, Mapping) else self.e0
         species = np.unique(training.numbers)
         labelled = training.labels.has("energy")
-        if labelled.any():
-            energies = training.labels.energy[labelled]
-            counts = targets.count_species(training.numbers, training.offsets, species)[labelled]
-        else:  # local energies alone: every atom is a composition
-            atoms = ~np.isnan(training.labels.energies)
-            energies = training.labels.energies[atoms]
-            counts = (training.numbers[atoms, None] == species).astype(float)
+        energies = training.labels.energy[labelled]
+        counts = targets.count_species(training.numbers, training.offsets, species)[labelled]
+        missing = species[~np.any(counts, axis=0)]
+        # elements with local energies alone: every atom is a composition
+        atoms = np.isin(training.numbers, missing) & ~np.isnan(training.labels.energies)
+        energies = np.concatenate([energies, training.labels.energies[atoms]])
+        counts = np.concatenate([counts, training.numbers[atoms, None] == species])
         found = defaultdict(list)
         for f in np.flatnonzero(isolated):
             atom = data.offsets[f]
