@@ -4,6 +4,7 @@
 #include "bindings.hpp"
 
 #include "mercer/core/parallel.hpp"
+#include "mercer/descriptors/atom_matrix.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
@@ -162,6 +163,28 @@ py::tuple gradients(const Descriptor& descriptor, const StructureBatch& structur
   return py::make_tuple(*out, array(merged->rows), array(merged->atoms));
 }
 
+/// The same of rows per frame, with an entry for every atom: (values (n_atoms, 3, n_features), frames, atoms).
+py::tuple structure_gradients(const mercer::StructureDescriptor& descriptor, const StructureBatch& structures,
+                              const PairList& pairs, std::optional<Array<double>> out) {
+  const index_t n = structures.n_atoms(), n_features = descriptor.n_features();
+  if (!out) out = pooled_array<double>(mercer::Buffer<double>(3 * n * n_features), {n, 3, n_features});
+  MERCER_REQUIRE(out->ndim() == 3 && out->shape(0) == n && out->shape(1) == 3 && out->shape(2) == n_features,
+                 "out: expected an array of shape (", n, ", 3, ", n_features, ")");
+  double* values = out->mutable_data();
+  {
+    const py::gil_scoped_release release;
+    descriptor.gradients(structures, pairs, {values, 3 * n, n_features});
+  }
+  py::array_t<index_t> frames(n), atoms(n);
+  for (index_t f = 0; f < structures.n_frames(); ++f) {
+    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
+      frames.mutable_at(i) = f;
+      atoms.mutable_at(i) = i;
+    }
+  }
+  return py::make_tuple(*out, frames, atoms);
+}
+
 /// (values, value_offsets, block_offsets, blocks, columns, rows, norms, dots). The values are the beginning of `out`.
 template <class Kind>
 py::tuple raw_gradients(const Kind& descriptor, const StructureBatch& structures, const PairList& pairs,
@@ -265,6 +288,7 @@ void bind_descriptors(py::module_& m) {
       .def_property_readonly("n_features", &Descriptor::n_features)
       .def_property_readonly("per_atom", &Descriptor::per_atom)
       .def_property_readonly("has_factor", &Descriptor::has_factor)
+      .def_property_readonly("differentiable", &Descriptor::differentiable)
       .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
       .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
       .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
@@ -350,4 +374,13 @@ void bind_descriptors(py::module_& m) {
            }),
            py::kw_only(), py::arg("kinds"), py::arg("r_cut"), py::arg("cutoff"), py::arg("width"), py::arg("compact"),
            py::arg("scales"), py::arg("permutations"));
+
+  py::class_<mercer::StructureDescriptor, Descriptor>(m, "StructureDescriptor")
+      .def("gradients", &structure_gradients, py::arg("structures"), py::arg("pairs"),
+           py::arg("out").noconvert() = py::none());
+  py::class_<mercer::CoulombMatrix, mercer::StructureDescriptor>(m, "CoulombMatrix")
+      .def(py::init<index_t, const std::string&, const std::string&>(), py::arg("n_atoms_max"),
+           py::arg("permutation"), py::arg("unit"));
+  py::class_<mercer::InverseDistances, mercer::StructureDescriptor>(m, "InverseDistances")
+      .def(py::init<index_t>(), py::arg("n_atoms_max"));
 }

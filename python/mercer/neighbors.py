@@ -18,7 +18,7 @@ def build_pairs(frames, cutoff, min_distance=0.0):
     ----------
     frames : ase.Atoms or list of ase.Atoms
     cutoff : float
-        Angstrom.
+        Angstrom; infinite for all pairs of frames that are not periodic.
     min_distance : float, default 0
         Atoms this close or closer are an error, Angstrom; atoms at the same place always are.
 

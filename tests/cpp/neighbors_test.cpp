@@ -142,7 +142,7 @@ TEST_CASE("pair list: mistakes are named") {
   const double nan = std::nan("");
   CHECK(error_of(two_atoms(1), 3) == "no error");
   CHECK(error_of(two_atoms(1), nan).find("cutoff = nan") == 0);
-  CHECK(error_of(two_atoms(1), 0).find("cutoff = 0") == 0);
+  CHECK(error_of(two_atoms(1), -1).find("cutoff = -1") == 0);
   CHECK(error_of(two_atoms(1), 3, nan).find("min_distance = nan") == 0);
   CHECK(error_of(two_atoms(nan), 3).find("frame 0: the position of atom 1 is not finite") == 0);
   CHECK(error_of(two_atoms(0), 3).find("frame 0: atoms 0 and 1 coincide") == 0);

@@ -133,7 +133,7 @@ TEST_CASE("Verlet list: other atoms, frames or periodicity are other structures"
 
 TEST_CASE("Verlet list: mistakes are named, and nothing stale is used after one") {
   const double inf = INFINITY;
-  CHECK_THROWS_WITH_AS(VerletList(0, 1), doctest::Contains("cutoff = 0"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(VerletList(-1, 1), doctest::Contains("cutoff = -1"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(VerletList(3, -1), doctest::Contains("skin = -1"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(VerletList(3, inf), doctest::Contains("skin = inf"), std::invalid_argument);
   const std::vector<std::int32_t> numbers{6, 6};

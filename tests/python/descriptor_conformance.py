@@ -1,6 +1,6 @@
 """Checks that every descriptor of the registry must pass; used by the tests of the descriptors.
 
-A new descriptor needs one line in EXAMPLES.
+A new descriptor needs one line in EXAMPLES, one of whole structures in STRUCTURES.
 """
 
 import dataclasses
@@ -10,8 +10,17 @@ import mercer
 import numpy as np
 import pytest
 from ase import Atoms
-from mercer.descriptors import SOAP, ClusterDistances, Environments, PairDistance, RadialSpectrum, Triplet
-from mercer.errors import DataError
+from mercer.descriptors import (
+    SOAP,
+    ClusterDistances,
+    CoulombMatrix,
+    Environments,
+    InverseDistances,
+    PairDistance,
+    RadialSpectrum,
+    Triplet,
+)
+from mercer.errors import ConfigError, DataError
 
 
 def clusters(kind, share_of_cutoff=1.0, **fixed):
@@ -41,6 +50,33 @@ EXAMPLES = {
 
 PERIODICITIES = list(itertools.product([False, True], repeat=3))
 SPECIES = ["H", "C", "N", "O", "Si"]
+MOLECULES = [(False, False, False)]
+CRYSTALS = [(True, True, True)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Structures:
+    """An example of a descriptor of whole structures, and what holds for it.
+
+    make(species, r_cut) -> descriptor, for structures of at most 9 atoms (copies of a cell included: 32) with these
+    periodic directions; `fixed_order`: atoms must keep their order; `extensive`: the row of a supercell is a multiple.
+    """
+
+    make: object
+    periodicities: tuple = tuple(PERIODICITIES)
+    fixed_order: bool = False
+    extensive: bool = True
+
+
+#: name in the registry, and where there are several, a word -> example.
+STRUCTURES = {
+    "CoulombMatrix": Structures(lambda species, r_cut: CoulombMatrix(9, permutation="none"), MOLECULES, True),
+    "CoulombMatrix sorted": Structures(lambda species, r_cut: CoulombMatrix(9, unit="bohr"), MOLECULES),
+    "CoulombMatrix eigenvalues": Structures(
+        lambda species, r_cut: CoulombMatrix(9, permutation="eigenspectrum"), MOLECULES
+    ),
+    "InverseDistances": Structures(lambda species, r_cut: InverseDistances(9), MOLECULES, True),
+}
 
 
 def random_atoms(seed=0, n=5, species=("H", "C", "O"), pbc=True, length=4.0, r_min=0.8):
@@ -102,6 +138,57 @@ def check_invariance(descriptor, atoms):
     assert_close(energies(descriptor, atoms.repeat(repeats)), np.tile(energy, copies), 1e-10)
 
 
+def check_structure_invariance(example, atoms):
+    """Of rows per frame: rotations, reflections, translations, wrapping, permutations and supercells."""
+    rng = np.random.default_rng(1)
+    descriptor = example.make(["H", "C", "O"], 3.5)
+    reference = descriptor.transform(atoms)
+    assert reference.shape == (1, descriptor.n_features)
+    assert np.abs(reference).max() > 1e-3
+    for proper in (True, False):
+        q = random_rotation(rng, proper)
+        moved = Atoms(atoms.numbers, positions=atoms.positions @ q.T, cell=atoms.cell.array @ q.T, pbc=atoms.pbc)
+        assert_close(descriptor.transform(moved), reference, 1e-10)
+    moved = atoms.copy()
+    moved.translate(rng.normal(size=3))
+    assert_close(descriptor.transform(moved), reference, 1e-10)
+    moved.wrap()
+    assert_close(descriptor.transform(moved), reference, 1e-10)
+    if example.fixed_order:
+        return
+    assert_close(descriptor.transform(atoms[rng.permutation(len(atoms))]), reference, 1e-10)
+    if example.extensive and atoms.pbc.any():
+        repeats = [2 if periodic else 1 for periodic in atoms.pbc]
+        assert_close(descriptor.transform(atoms.repeat(repeats)), np.prod(repeats) * reference, 1e-10)
+        skewed = atoms.copy()  # another cell of the same lattice
+        cell = atoms.cell.array.copy()
+        periodic = np.flatnonzero(atoms.pbc)
+        cell[periodic[0]] += 2 * cell[periodic[-1]] if len(periodic) > 1 else 0
+        skewed.set_cell(cell)
+        assert_close(descriptor.transform(skewed), reference, 1e-10)
+
+
+def check_structure_refusals(descriptor, atoms):
+    """Descriptors without derivatives say so by name."""
+    assert not descriptor.differentiable
+    X = descriptor.transform(atoms)
+    for use in (lambda: descriptor.gradients(atoms), lambda: descriptor.vjp(atoms, X)):
+        with pytest.raises(ConfigError, match=type(descriptor).__name__):
+            use()
+    environments = descriptor.environments(atoms)
+    with pytest.raises(ValueError, match=type(descriptor).__name__):
+        descriptor._core.vjp(environments.structures, environments.pairs, X)
+
+
+def check_structure_gradients(descriptor, frames):
+    """An entry for every atom, in order, beside what `check_gradients` says."""
+    gradients = descriptor.gradients(frames)
+    n_atoms = sum(map(len, frames))
+    assert gradients.values.shape == (n_atoms, 3, descriptor.n_features)
+    np.testing.assert_array_equal(gradients.neighbors, np.arange(n_atoms))
+    np.testing.assert_array_equal(gradients.centers, np.repeat(np.arange(len(frames)), list(map(len, frames))))
+
+
 def check_rows(descriptor, frames):
     """The layout of rows is that of the frames one by one, and sharing loses nothing."""
     layout = descriptor.rows(frames)
@@ -123,6 +210,12 @@ def check_rows(descriptor, frames):
 
 def check_batches(descriptor, frames):
     """A batch is the loop over its frames; nothing depends on threads, on what `out` held, or on prepared pairs."""
+    vjp = (
+        descriptor.vjp
+        if descriptor.differentiable
+        else lambda *_: (np.zeros((n_atoms, 3)), np.zeros((len(frames), 3, 3)))
+    )
+    n_atoms = sum(map(len, frames))
     together = descriptor.transform(frames)
     assert together.dtype == np.float64
     assert together.flags.c_contiguous
@@ -136,7 +229,7 @@ def check_batches(descriptor, frames):
     for threads in (1, 2, 3):
         with mercer.threads(threads):
             np.testing.assert_array_equal(descriptor.transform(environments), together)
-            positions, strain = descriptor.vjp(environments, dY_dX)
+            positions, strain = vjp(environments, dY_dX)
         if threads == 1:
             first = positions, strain
         np.testing.assert_array_equal(positions, first[0])
@@ -173,6 +266,8 @@ def check_empty(descriptor):
     for frames in ([], [Atoms(pbc=False)]):
         X = descriptor.transform(frames)
         assert X.shape == (descriptor.rows(frames).offsets[-1], descriptor.n_features)
+        if not descriptor.differentiable:
+            continue
         positions, strain = descriptor.vjp(frames, X)
         assert positions.shape == (0, 3)
         assert strain.shape == (len(frames), 3, 3)
@@ -315,13 +410,13 @@ def check_raw_gradients(descriptor, environments):
     return raw
 
 
-def check_value(descriptor, other):
+def check_value(descriptor, other, pbc=True):
     """Equality, hash, pickle, copies, dicts; `other` differs from `descriptor`."""
     import copy
     import json
     import pickle
 
-    atoms = random_atoms()
+    atoms = random_atoms(pbc=pbc)
     before = descriptor.transform(atoms)  # the core object exists now
     for twin in (
         pickle.loads(pickle.dumps(descriptor)),

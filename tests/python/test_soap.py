@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from descriptor_conformance import EXAMPLES, PERIODICITIES, SPECIES, random_atoms
+from descriptor_conformance import EXAMPLES, PERIODICITIES, SPECIES, STRUCTURES, random_atoms
 from mercer._core import core
 from mercer.descriptors import DESCRIPTORS, SOAP, Descriptor, Environments, RadialSpectrum
 from mercer.errors import ConfigError, DataError
@@ -47,7 +47,7 @@ def density_example(request):
 
 
 def test_every_descriptor_has_an_example():
-    assert {name.split()[0] for name in EXAMPLES} == set(DESCRIPTORS)
+    assert {name.split()[0] for name in [*EXAMPLES, *STRUCTURES]} == set(DESCRIPTORS)
 
 
 @pytest.mark.parametrize("pbc", PERIODICITIES)

@@ -1,6 +1,7 @@
 #include "model/descriptor_table.hpp"
 
 #include "mercer/core/error.hpp"
+#include "mercer/descriptors/atom_matrix.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
@@ -84,6 +85,17 @@ Made cluster_distances(const Fields& fields) {
   return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales, permutations);
 }
 
+Made coulomb_matrix(const Fields& fields) {
+  fields.allow_only({"type", "n_atoms_max", "permutation", "unit"});
+  return std::make_unique<CoulombMatrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"),
+                                         fields.text("unit"));
+}
+
+Made inverse_distances(const Fields& fields) {
+  fields.allow_only({"type", "n_atoms_max"});
+  return std::make_unique<InverseDistances>(fields.integer("n_atoms_max", 1));
+}
+
 struct Entry {
   const char* type;
   Made (*make)(const Fields&);
@@ -95,6 +107,8 @@ constexpr Entry table[] = {
     {"PairDistance", pair_distance},
     {"Triplet", triplet},
     {"ClusterDistances", cluster_distances},
+    {"CoulombMatrix", coulomb_matrix},
+    {"InverseDistances", inverse_distances},
 };
 
 }  // namespace

@@ -58,10 +58,43 @@ struct Workspace {
   std::vector<Hit> hits;
 };
 
+/// The list for an infinite cutoff.
+void list_all_pairs(const StructureBatch& structures, double min_distance, PairList& list) {
+  for (index_t f = 0; f < structures.n_frames(); ++f) {
+    const auto& pbc = structures.pbc[f];
+    MERCER_REQUIRE(!pbc[0] && !pbc[1] && !pbc[2], "frame ", f, ": is periodic, where an infinite cutoff has no end of ",
+                   "pairs; give a finite cutoff (r_cut), a weight that decays, or a structure without periodicity");
+    const index_t begin = structures.offsets[f], end = structures.offsets[f + 1];
+    for (index_t i = begin; i < end; ++i) list.offsets[i + 1] = list.offsets[i] + end - begin - 1;
+  }
+  const index_t n_pairs = list.offsets[structures.n_atoms()];
+  list.neighbors = Buffer<std::int32_t>(n_pairs);
+  list.shifts = Buffer<Shift>(n_pairs);
+  list.vectors = Buffer<Vec3>(n_pairs);
+  list.distances = Buffer<double>(n_pairs);
+  parallel_chunks(structures.n_atoms(), centres_per_chunk, [&](index_t first, index_t last) {
+    index_t f = structures.frame_of(first);
+    for (index_t i = first; i < last; ++i) {
+      while (i >= structures.offsets[f + 1]) ++f;
+      index_t pair = list.offsets[i];
+      for (index_t j = structures.offsets[f]; j < structures.offsets[f + 1]; ++j) {
+        if (j == i) continue;
+        const Vec3 d = difference(structures.positions[j], structures.positions[i], {0, 0, 0});
+        const double distance = std::sqrt(squared_length(d[0], d[1], d[2]));
+        if (!(distance > min_distance)) refuse_pair(structures, f, i, j, distance, min_distance);
+        list.neighbors[pair] = static_cast<std::int32_t>(j);
+        list.shifts[pair] = {0, 0, 0};
+        list.vectors[pair] = d;
+        list.distances[pair++] = distance;
+      }
+    }
+  });
+}
+
 }  // namespace
 
 PairList build_pair_list(const StructureBatch& structures, double cutoff, double min_distance) {
-  MERCER_REQUIRE(std::isfinite(cutoff) && cutoff > 0, "cutoff = ", cutoff, ", expected a positive length in Angstrom");
+  MERCER_REQUIRE(cutoff >= 0, "cutoff = ", cutoff, ", expected a positive length in Angstrom");
   MERCER_REQUIRE(min_distance >= 0, "min_distance = ", min_distance, ", expected a length in Angstrom, or 0");
   structures.validate();
   const index_t n_atoms = structures.n_atoms();
@@ -71,7 +104,14 @@ PairList build_pair_list(const StructureBatch& structures, double cutoff, double
   list.cutoff = cutoff;
   list.offsets = Buffer<index_t>(n_atoms + 1);
   list.offsets[0] = 0;
-  if (n_atoms == 0) return list;
+  if (n_atoms == 0 || cutoff == 0) {
+    std::fill_n(list.offsets.data(), n_atoms + 1, index_t{0});
+    return list;
+  }
+  if (std::isinf(cutoff)) {
+    list_all_pairs(structures, min_distance, list);
+    return list;
+  }
 
   const BinnedBatch batch(structures, cutoff);
   const double bound = largest_square(cutoff);

@@ -65,7 +65,7 @@ Change change(const StructureBatch& before, const StructureBatch& after, index_t
 
 VerletList::VerletList(double cutoff, double skin, double min_distance)
     : cutoff_(cutoff), skin_(skin), min_distance_(min_distance) {
-  MERCER_REQUIRE(std::isfinite(cutoff) && cutoff > 0, "cutoff = ", cutoff, ", expected a positive length in Angstrom");
+  MERCER_REQUIRE(cutoff >= 0, "cutoff = ", cutoff, ", expected a positive length in Angstrom");
   MERCER_REQUIRE(std::isfinite(skin) && skin >= 0, "skin = ", skin, ", expected a length in Angstrom, or 0");
   reference_.offsets.clear();
 }

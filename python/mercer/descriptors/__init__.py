@@ -2,7 +2,9 @@
 
 from mercer.descriptors._base import DESCRIPTORS, MIN_DISTANCE, Descriptor, Environments, Gradients, RowLayout
 from mercer.descriptors._density import RawGradients
+from mercer.descriptors._structure import StructureDescriptor
 from mercer.descriptors.cluster_distances import ClusterDistances
+from mercer.descriptors.coulomb_matrix import CoulombMatrix, InverseDistances
 from mercer.descriptors.pair_distance import PairDistance
 from mercer.descriptors.radial_spectrum import RadialSpectrum
 from mercer.descriptors.soap import SOAP
@@ -13,12 +15,15 @@ __all__ = [
     "MIN_DISTANCE",
     "SOAP",
     "ClusterDistances",
+    "CoulombMatrix",
     "Descriptor",
     "Environments",
     "Gradients",
+    "InverseDistances",
     "PairDistance",
     "RadialSpectrum",
     "RawGradients",
     "RowLayout",
+    "StructureDescriptor",
     "Triplet",
 ]

@@ -117,6 +117,18 @@ class Descriptor:
         return self._core.per_atom
 
     @property
+    def differentiable(self):
+        """Whether rows have derivatives: `gradients`, `vjp`, and forces of models."""
+        return self._core.differentiable
+
+    def _require_differentiable(self):
+        if not self.differentiable:
+            raise ConfigError(
+                f"{self} has no derivatives: the order of its features depends on the positions. Choose a descriptor "
+                "of fixed order (permutation='none' of matrices of atoms), or leave forces, stresses and gradients out."
+            )
+
+    @property
     def has_factor(self):
         """Whether the last column of a row is a factor F: the kernel k sees the columns x before it, and the
         covariance of two rows is F F' k(x, x')."""
@@ -212,7 +224,8 @@ class Descriptor:
         environments = self._environments(frames)
         shape = self._shape(environments)
         out = core.empty(*shape) if out is None else check_out(out, shape)
-        self._core.transform(environments.structures, environments.pairs, out)
+        with naming_frames(environments.frames):
+            self._core.transform(environments.structures, environments.pairs, out)
         return out
 
     def gradients(self, frames, out=None):
@@ -234,6 +247,8 @@ class Descriptor:
         ------
         DataError
             As `transform`.
+        ConfigError
+            For descriptors that are not differentiable.
 
         Examples
         --------
@@ -244,11 +259,15 @@ class Descriptor:
         >>> dense = np.zeros((3, 3, 3, soap.n_features))
         >>> dense[gradients.centers, gradients.neighbors] += gradients.values
         """
+        self._require_differentiable()
         environments = self._environments(frames)
         if out is not None:
             out = check_out(out, (len(out) if np.ndim(out) else 0, 3, self.n_features))
         try:
-            return Gradients(*self._core.gradients(environments.structures, environments.pairs, out))
+            with naming_frames(environments.frames):
+                return Gradients(*self._core.gradients(environments.structures, environments.pairs, out))
+        except DataError:
+            raise
         except ValueError as error:  # the number of entries is known only now
             raise DataError(str(error)) from None
 
@@ -271,13 +290,17 @@ class Descriptor:
         ------
         DataError
             As `transform`, and for `dY_dX` of another shape.
+        ConfigError
+            For descriptors that are not differentiable.
         """
+        self._require_differentiable()
         environments = self._environments(frames)
         shape = self._shape(environments)
         dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
         if dY_dX.shape != shape:
             raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {shape}: that of transform(frames).")
-        return self._core.vjp(environments.structures, environments.pairs, dY_dX)
+        with naming_frames(environments.frames):
+            return self._core.vjp(environments.structures, environments.pairs, dY_dX)
 
     def to_dict(self):
         """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``."""

@@ -52,7 +52,8 @@ class GradientContraction {
 class Descriptor {
  public:
   virtual ~Descriptor() = default;
-  /// The cutoff (Angstrom) that the pair list given to the other functions must have; 0 where none is needed.
+  /// The cutoff (Angstrom) that the pair list given to the other functions must have; 0 where none is needed, infinity
+  /// for all pairs of frames that are not periodic.
   virtual double cutoff() const = 0;
   virtual index_t n_features() const = 0;
   /// A row per atom, or a row per frame.
@@ -60,6 +61,9 @@ class Descriptor {
 
   /// Writes every element of out (rows, n_features), rows = atoms or frames.
   virtual void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const = 0;
+
+  /// Whether rows have derivatives; else `vjp` throws std::invalid_argument.
+  virtual bool differentiable() const { return true; }
 
   /// Where true, the last column of a row is a factor F (covariance cutoff) and the kernel sees the columns x before
   /// it: the covariance of two rows is F F' k(x, x').

@@ -26,9 +26,11 @@ struct PairList {
   index_t n_pairs() const { return neighbors.size(); }
 };
 
-/// Builds the list in parallel, in time proportional to n_atoms * neighbours per atom.
-/// @throws std::invalid_argument for cutoff <= 0, an invalid structure (StructureBatch::validate), or two atoms closer
-///         than `min_distance` (Angstrom), naming frame and atoms.
+/// Builds the list in parallel, in time proportional to n_atoms * neighbours per atom. An infinite cutoff gives all pairs
+/// of every frame, a cutoff of 0 none.
+/// @throws std::invalid_argument for a negative cutoff, a frame that is periodic where the cutoff is infinite, an invalid
+///         structure (StructureBatch::validate), or two atoms closer than `min_distance` (Angstrom), naming frame and
+///         atoms.
 PairList build_pair_list(const StructureBatch& structures, double cutoff, double min_distance = 0.0);
 
 }  // namespace mercer

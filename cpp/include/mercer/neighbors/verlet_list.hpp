@@ -14,7 +14,7 @@ namespace mercer {
 class VerletList {
  public:
   /// @param skin  Angstrom; 0 searches whenever anything has moved
-  /// @throws std::invalid_argument for cutoff <= 0 or skin < 0.
+  /// @throws std::invalid_argument for cutoff < 0 or skin < 0.
   VerletList(double cutoff, double skin, double min_distance = 0.0);
 
   /// What build_pair_list(structures, cutoff, min_distance) returns, with the same order of pairs and the same bits.

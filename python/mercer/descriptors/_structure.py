@@ -1,0 +1,19 @@
+"""What descriptors of whole structures share: a row for every frame."""
+
+from mercer.descriptors._base import Descriptor
+
+
+class StructureDescriptor(Descriptor):
+    """Base of descriptors with one row per frame: models of such rows learn energies of frames, and forces follow from
+    the reverse pass.
+
+    `gradients` hold an entry for every atom: the derivative of the row of its frame.
+    """
+
+    #: Any element may occur, unless a subclass says otherwise.
+    species = None
+
+    @property
+    def ignore_unknown(self):
+        """Without species, any element may occur."""
+        return self.species is None
