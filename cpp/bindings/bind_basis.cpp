@@ -53,14 +53,17 @@ void bind_basis(py::module_& m) {
   m.def("cutoff_names", &Cutoff::names);
 
   py::class_<RadialScaling>(m, "RadialScaling")
-      .def(py::init([](double rate, double scale, double exponent) {
-             const RadialScaling scaling{rate, scale, exponent};
+      .def(py::init([](double rate, double scale, double exponent, const std::string& name) {
+             const RadialScaling scaling{rate, scale, exponent, RadialScaling::kind_of(name)};
              scaling.validate();
              return scaling;
            }),
-           py::arg("rate"), py::arg("scale"), py::arg("exponent"))
+           py::arg("rate") = 1.0, py::arg("scale") = 2.0, py::arg("exponent") = 0.0, py::arg("name") = "willatt")
       .def("value", &map_distances<RadialScaling, &RadialScaling::value>, py::arg("r").noconvert())
       .def("derivative", &map_distances<RadialScaling, &RadialScaling::derivative>, py::arg("r").noconvert());
+
+  m.def("radial_scaling_parameters", &RadialScaling::table,
+        "The radial scalings by name, each with the parameters that it takes.");
 
   py::class_<RadialBasis>(m, "RadialBasis")
       .def(py::init([](const std::string& name, int n_max, int l_max, double r_cut, double sigma, double width,

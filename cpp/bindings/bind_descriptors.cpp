@@ -212,6 +212,20 @@ py::tuple raw_gradients(const Kind& descriptor, const StructureBatch& structures
                         pooled_array<double>(std::move(dots), {n_pairs, 3}));
 }
 
+/// (n_atoms, n_channels, n_lm, n_max): the expansion of the density of every atom.
+template <class Kind>
+py::array_t<double> coefficients(const Kind& descriptor, const StructureBatch& structures, const PairList& pairs) {
+  const auto& density = descriptor.density();
+  const index_t width = static_cast<index_t>(density.n_channels()) * density.n_lm() * density.n_max();
+  mercer::Buffer<double> values(structures.n_atoms() * width);
+  {
+    const py::gil_scoped_release release;
+    density.coefficients(structures, pairs, {values.data(), structures.n_atoms(), width});
+  }
+  return pooled_array<double>(std::move(values),
+                              {structures.n_atoms(), density.n_channels(), density.n_lm(), density.n_max()});
+}
+
 /// The Jacobian of every row times the vectors Q, entry by entry: (n_entries, 3, n_vectors), J . row (n_entries, 3), and
 /// row, origin, atom and vector of every entry. make(view of Q) is the contraction.
 template <class Make>
@@ -327,6 +341,7 @@ void bind_descriptors(py::module_& m) {
           },
           py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert(), py::kw_only(),
           py::arg("coefficients_first") = py::none())
+      .def("coefficients", &coefficients<Soap>, py::arg("structures"), py::arg("pairs"))
       .def("raw_gradients", &raw_gradients<Soap>, py::arg("structures"), py::arg("pairs"),
            py::arg("out").noconvert() = py::none())
       .def(
@@ -344,6 +359,7 @@ void bind_descriptors(py::module_& m) {
 
   py::class_<RadialSpectrum, Descriptor>(m, "RadialSpectrum")
       .def(py::init<DensityParameters, bool>(), py::arg("parameters"), py::arg("normalize"))
+      .def("coefficients", &coefficients<RadialSpectrum>, py::arg("structures"), py::arg("pairs"))
       .def("raw_gradients", &raw_gradients<RadialSpectrum>, py::arg("structures"), py::arg("pairs"),
            py::arg("out").noconvert() = py::none());
 

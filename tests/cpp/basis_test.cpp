@@ -93,4 +93,12 @@ TEST_CASE("radial scaling") {
   CHECK_THROWS_AS((mercer::RadialScaling{-1, 2, 7}.validate()), std::invalid_argument);
   CHECK_THROWS_AS((mercer::RadialScaling{1, 0, 7}.validate()), std::invalid_argument);
   CHECK_THROWS_AS((mercer::RadialScaling{1, 2, std::nan("")}.validate()), std::invalid_argument);
+  const mercer::RadialScaling polynomial{1, 2, 1, mercer::RadialScaling::kind_of("polynomial")};
+  CHECK(polynomial.value(1) == 0.5);
+  CHECK(polynomial.value(2) == 0);
+  CHECK(polynomial.derivative(1) == -0.75);
+  const mercer::RadialScaling exponential{1, 2, 0, mercer::RadialScaling::kind_of("exponential")};
+  CHECK(exponential.value(0) == 0.5);
+  CHECK_THROWS_AS(mercer::RadialScaling::kind_of("gaussian"), std::invalid_argument);
+  for (const auto& [name, parameters] : mercer::RadialScaling::table()) CHECK_NOTHROW(mercer::RadialScaling::kind_of(name));
 }

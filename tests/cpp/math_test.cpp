@@ -103,6 +103,27 @@ TEST_CASE("Cholesky factor and inverse of an ill-conditioned matrix") {
   CHECK(mercer::infinity_norm(2, {1, -2, 3, 0.5L}) == 3.5L);
 }
 
+TEST_CASE("inverse root of an ill-conditioned matrix, with twice the digits of long double") {
+  const int n = 12;  // condition 2e16
+  mercer::WideMatrix a(n * n);
+  for (int i = 0; i < n; ++i) {
+    for (int j = 0; j < n; ++j) a[i * n + j] = mercer::Wide(1) / mercer::Wide(i + j + 1);
+  }
+  const mercer::WideMatrix root = mercer::inverse_root(n, a);
+  for (int i = 0; i < n; ++i) {
+    for (int j = 0; j < n; ++j) {
+      CHECK(std::fabs((root[i * n + j] - root[j * n + i]).hi) <= 1e-16L * std::fabs(root[i * n + i].hi));
+      mercer::Wide product = 0;  // (root a root)_ij
+      for (int k = 0; k < n; ++k) {
+        for (int m = 0; m < n; ++m) product += root[i * n + k] * a[k * n + m] * root[m * n + j];
+      }
+      CHECK(std::fabs(static_cast<long double>(product) - (i == j)) <= 1e-18L);
+    }
+  }
+  a[0] = -1;
+  CHECK_THROWS_AS(mercer::inverse_root(n, a), std::invalid_argument);
+}
+
 TEST_CASE("polar factor: orthonormal columns, and u^T a symmetric and positive") {
   const int m = 11, n = 5;
   LongMatrix a;

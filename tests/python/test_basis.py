@@ -107,11 +107,72 @@ def laplacian_reference(r, n_max, l_max, r_cut, sigma, width, extra):
     return np.array(rows)
 
 
+def inverse_root(overlap):
+    """S^(-1/2), symmetric."""
+    eigenvalues, vectors = mpmath.eigsy(mpmath.matrix(overlap))
+    return vectors * mpmath.diag([1 / mpmath.sqrt(e) for e in eigenvalues]) * vectors.T
+
+
+def dscribe_gto_reference(r, n_max, l_max, r_cut, sigma, width, extra):
+    """Closed forms of the overlaps, among the primitives and with a Gaussian, in 40 digits."""
+    mp = mpmath
+    radius, r, eta = mp.mpf(extra.get("radius", r_cut)), mp.mpf(r), 1 / (2 * mp.mpf(sigma) ** 2)
+    points = [mp.mpf(1)] if n_max == 1 else [1 + (radius - 1) * n / (n_max - 1) for n in range(n_max)]
+    rows = []
+    for ell in range(l_max + 1):
+        alpha = [(mp.log(1000) + ell * mp.log(a)) / a**2 for a in points]
+        half = ell + mp.mpf(3) / 2
+        root = inverse_root([[mp.gamma(half) / 2 * (p + q) ** -half for q in alpha] for p in alpha])
+        primitives = [
+            (mp.pi / (a + eta)) ** 1.5 * (eta / (a + eta)) ** ell * mp.exp(-a * eta / (a + eta) * r**2) * r**ell
+            for a in alpha
+        ]
+        rows.append([float(v) for v in root * mp.matrix(primitives)])
+    return np.array(rows)
+
+
+@functools.cache
+def dscribe_polynomials(n_max, radius):
+    """g_n at 240 nodes; in 60 digits, as the condition of the overlap is up to 1e26."""
+    s = radius / 2 * (leggauss(240)[0] + 1)
+    with mpmath.workdps(60):
+        k = [[5 + a + b for b in range(1, n_max + 1)] for a in range(1, n_max + 1)]
+        root = inverse_root([[2 * mpmath.mpf(radius) ** (q + 2) / (q * (q + 1) * (q + 2)) for q in row] for row in k])
+        powers = mpmath.matrix([[(radius - mpmath.mpf(v)) ** n for v in s] for n in range(3, n_max + 3)])
+        return s, np.array((root * powers).tolist(), dtype=float)
+
+
+def dscribe_polynomial_reference(r, n_max, l_max, r_cut, sigma, width, extra):
+    """The defining integral by 240 nodes of numpy."""
+    radius = extra.get("radius", r_cut)
+    s, functions = dscribe_polynomials(n_max, radius)
+    w = radius / 2 * leggauss(240)[1]
+    waves = np.array([gaussian_in_waves(ell, s, r, sigma) for ell in range(l_max + 1)])
+    return 4 * np.pi * (waves * w * s**2) @ functions.T
+
+
+def featomic_gto_reference(r, n_max, l_max, r_cut, sigma, width, extra):
+    """As "gto" with functions over all of r_cut, and Gaussians of norm 1."""
+    return gto_reference(r, n_max, l_max, r_cut, sigma, 0.0, extra) * (np.pi * sigma**2) ** -0.75
+
+
 #: I_nl(r) as [l][n] from the definition, by name: a new basis adds its own.
-REFERENCES = {"gto": gto_reference, "gap": gap_reference, "laplacian": laplacian_reference}
+REFERENCES = {
+    "gto": gto_reference,
+    "gap": gap_reference,
+    "laplacian": laplacian_reference,
+    "dscribe_gto": dscribe_gto_reference,
+    "dscribe_polynomial": dscribe_polynomial_reference,
+    "featomic_gto": featomic_gto_reference,
+}
 
 #: Options other than the defaults, by name.
-OPTIONS = {"gap": {"basis_error_exponent": 8.0}, "laplacian": {"radius": 9.0}}
+OPTIONS = {
+    "gap": {"basis_error_exponent": 8.0},
+    "laplacian": {"radius": 9.0},
+    "dscribe_gto": {"radius": 3.3},
+    "dscribe_polynomial": {"radius": 3.3},
+}
 
 BASES = list(core.radial_basis_parameters())
 
@@ -152,12 +213,13 @@ def test_integrals_with_options(name):
     case = (6, 3, 5.0, 0.5, 0.5)
     chosen = basis.get_radial_basis({"name": name, **OPTIONS[name]})
     values = chosen.core(*case[:4]).integrals(np.array([2.2]))[0]
-    expected = REFERENCES[name](2.2, *case, OPTIONS[name])
+    with mpmath.workdps(40):
+        expected = REFERENCES[name](2.2, *case, OPTIONS[name])
     assert np.abs(values - expected).max() <= 1e-13
     assert np.abs(values - core.RadialBasis(name, *case).integrals(np.array([2.2]))[0]).max() >= 1e-3
 
 
-@pytest.mark.parametrize("name", ["gto", "laplacian"])
+@pytest.mark.parametrize("name", ["gto", "laplacian", "dscribe_gto", "dscribe_polynomial"])
 def test_functions_are_orthonormal(name):
     function = core.RadialBasis(name, 12, 5, 5.0, 0.5, 0.5)
     s, matrix = np.array(function.nodes), function.matrix
@@ -316,11 +378,26 @@ def test_radial_scaling_values():
     assert (basis.RadialScaling(0.0, 2.0, 0.0).evaluate([0.3, 4.0])[0] == 1).all()
 
 
-@pytest.mark.parametrize(
-    "parameters", [(1, 2, 7), (0.3, 1.5, 2.5), (0, 2, 3), (2, 2, 0), (1, 3, 1), (1, 2, 0.5)], ids=str
-)
-def test_radial_scaling_derivatives(parameters):
-    scaling = basis.RadialScaling(*parameters)
+def test_other_radial_scalings():
+    x = np.array([0.3, 1.0, 2.2])
+    polynomial = basis.PolynomialScaling(2.5, 1.7).evaluate(2.5 * x)[0]
+    assert np.abs(polynomial - [(1 + 2 * 0.3**3 - 3 * 0.3**2) ** 1.7, 0, 0]).max() <= 1e-15
+    assert np.abs(basis.ExponentialScaling(0.7, 2.5).evaluate(2.5 * x)[0] - 0.7 / (0.7 + np.exp(-x))).max() <= 1e-15
+    assert np.abs(basis.ExponentialScaling(0.0, 2.5).evaluate(2.5 * x)[0] - np.exp(x)).max() <= 1e-14
+    assert {name: [f.name for f in dataclasses.fields(cls)] for name, cls in basis.RADIAL_SCALINGS.items()} == (
+        core.radial_scaling_parameters()
+    )
+
+
+SCALINGS = [
+    *(basis.RadialScaling(*p) for p in [(1, 2, 7), (0.3, 1.5, 2.5), (0, 2, 3), (2, 2, 0), (1, 3, 1), (1, 2, 0.5)]),
+    *(basis.PolynomialScaling(*p) for p in [(5, 1), (4, 2), (6, 3.5), (9, 0.7), (10, 0)]),
+    *(basis.ExponentialScaling(*p) for p in [(1, 2), (0.3, 1.5), (0, 4)]),
+]
+
+
+@pytest.mark.parametrize("scaling", SCALINGS, ids=str)
+def test_radial_scaling_derivatives(scaling):
     r = np.linspace(0.5, 8, 50)
     step = 1e-5
     numeric = (scaling.evaluate(r + step)[0] - scaling.evaluate(r - step)[0]) / (2 * step)
@@ -342,12 +419,14 @@ INSTANCES = [
     *(cls() for cls in basis.CUTOFFS.values()),
     basis.ShiftedCosine(0.3),
     basis.Polynomial(2),
+    *SCALINGS,
 ]
 
 
 @pytest.mark.parametrize("instance", INSTANCES, ids=str)
 def test_names_dictionaries_and_instances(instance):
-    get = basis.get_cutoff if isinstance(instance, basis.Cutoff) else basis.get_radial_basis
+    kinds = {basis.Cutoff: basis.get_cutoff, basis.RadialBasis: basis.get_radial_basis}
+    get = next((kinds[kind] for kind in kinds if isinstance(instance, kind)), basis.get_radial_scaling)
     assert get(instance) is instance
     assert get(instance.to_dict()) == instance
     assert type(get(instance.name)) is type(instance)
@@ -400,7 +479,8 @@ def call(**changes):
             r"option of radial_basis 'laplacian'='radios' is unknown; .*Did you mean 'radius'\?",
         ),
         (lambda: basis.get_radial_scaling({"rat": 1}), ConfigError, r"Did you mean 'rate'\?"),
-        (lambda: basis.get_radial_scaling("fast"), ConfigError, "radial_scaling='fast': expected None, a dictionary"),
+        (lambda: basis.get_radial_scaling("fast"), ConfigError, "radial_scaling='fast' is unknown"),
+        (lambda: basis.get_radial_scaling(3), ConfigError, "radial_scaling=3: expected None, a name .willatt, polyn"),
         (lambda: basis.RadialScaling(rate=-1), ConfigError, "rate=-1: expected a finite number >= 0"),
         (lambda: basis.RadialScaling(scale=0), ConfigError, "scale=0: expected a finite number > 0"),
         (lambda: basis.RadialScaling(exponent=math.nan), ConfigError, "exponent=nan: expected a finite number"),
@@ -420,6 +500,11 @@ def call(**changes):
         (lambda: call(n_max=18), ConfigError, r"n_max = 18 Gaussians are linearly dependent .*n_max <= 17"),
         (lambda: call(basis="gap", n_max=40), ConfigError, "n_max = 40 Gaussians of sigma = 0.5 .* linearly dependent"),
         (lambda: call(basis=basis.Laplacian(radius=4)), ConfigError, "expected a radius >= r_cut = 5"),
+        (lambda: call(basis=basis.DScribeGTO(radius=1)), ConfigError, r"expected a radius in \(1, r_cut = 5\]"),
+        (lambda: call(basis=basis.DScribePolynomial(radius=6)), ConfigError, r"expected a radius in \(0, r_cut = 5\]"),
+        (lambda: call(basis="dscribe_gto", n_max=22), ConfigError, "n_max = 22 Gaussians are linearly dependent"),
+        (lambda: call(basis="dscribe_polynomial", n_max=21), ConfigError, "use n_max <= 20"),
+        (lambda: call(basis="featomic_gto", n_max=20), ConfigError, "'featomic_gto': n_max = 20 Gaussians are linear"),
     ],
 )
 def test_refusals(action, error, message):
@@ -430,7 +515,7 @@ def test_refusals(action, error, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("got", 4, 2, 5.0, 0.5, 0.5), "unknown radial basis 'got', expected one of gto, gap, laplacian"),
+        (("got", 4, 2, 5.0, 0.5, 0.5), "unknown radial basis 'got', expected one of gto, gap, laplacian, dsc"),
         (("gto", 0, 2, 5.0, 0.5, 0.5), "expected n_max >= 1, got 0"),
         (("gto", 4, -1, 5.0, 0.5, 0.5), "expected l_max >= 0, got -1"),
         (("gto", 4, 2, math.nan, 0.5, 0.5), "expected r_cut > 0"),

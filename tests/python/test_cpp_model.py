@@ -23,8 +23,12 @@ OPTIONS = {
     "radial_basis": [
         {"radial_basis": "gap", "radial_options": {"basis_error_exponent": 9.0, "angular_power": 0.25}},
         {"radial_basis": "laplacian", "radial_options": {"radius": 4.5}},
+        {"radial_basis": "dscribe_gto", "radial_options": {"radius": 2.5}},
     ],
-    "weights": [{"radial_scaling": {"rate": 1.0, "scale": 1.5, "exponent": 4.0}, "central_weight": 0.5}],
+    "weights": [
+        {"radial_scaling": {"rate": 1.0, "scale": 1.5, "exponent": 4.0}, "central_weight": 0.5},
+        {"radial_scaling": {"name": "polynomial", "scale": 3.5, "exponent": 2.0}},
+    ],
     "centre": [{"central_in_all_species": True}],
     "channels": [{"channels": [[1.0, 0.2], [0.5, -1.0]]}, {"channels": [[1.0], [2.0]], "normalize": False}],
 }

@@ -27,10 +27,15 @@ OPTIONS = {
     "step": {"cutoff": "none"},
     "scaling": {"radial_scaling": {"rate": 1.0, "scale": 2.0, "exponent": 3.0}},
     "power": {"radial_scaling": {"rate": 0.0, "scale": 1.5, "exponent": 2.0}, "normalize": False},
+    "polynomial scaling": {"radial_scaling": {"name": "polynomial", "scale": 3.0, "exponent": 1.5}},
+    "exponential scaling": {"radial_scaling": {"name": "exponential", "scale": 1.5, "rate": 0.4}},
     "no centre": {"central_weight": 0.0},
     "heavy centre": {"central_weight": 2.5},
     "gap": {"radial_basis": "gap"},
     "laplacian": {"radial_basis": "laplacian"},
+    "dscribe": {"radial_basis": "dscribe_gto", "radial_options": {"radius": 2.4}, "cutoff": "none", "normalize": False},
+    "dscribe polynomial": {"radial_basis": "dscribe_polynomial", "radial_options": {"radius": 2.4}},
+    "featomic": {"radial_basis": "featomic_gto", "normalize": False},
     "channels": {"channels": CHANNELS},
     "one channel": {"channels": CHANNELS[:, :1], "normalize": False},
 }
@@ -250,10 +255,17 @@ def naive_rows(descriptor, atoms, l_max):
     else:
         width = {"cosine": descriptor.r_cut, "none": 0.0}.get(descriptor.cutoff, descriptor.cutoff_width)
         basis = core.RadialBasis(
-            descriptor.radial_basis, descriptor.n_max, l_max, descriptor.r_cut, descriptor.sigma, width, {}
+            descriptor.radial_basis,
+            descriptor.n_max,
+            l_max,
+            descriptor.r_cut,
+            descriptor.sigma,
+            width,
+            dict(descriptor.radial_options or ()),
         )
         integrals = lambda r: np.asarray(basis.integrals(r))  # noqa: E731
     scaling = {"rate": 1.0, "scale": 2.0, "exponent": 0.0} | dict(descriptor.radial_scaling or ())
+    kind = scaling.get("name", "willatt")
     W = np.eye(len(species)) if descriptor.channels is None else np.array(descriptor.channels)
     spectra, averages = [], []
     for i in range(len(atoms)):
@@ -263,7 +275,11 @@ def naive_rows(descriptor, atoms, l_max):
         x = r / scaling["scale"]
         with np.errstate(divide="ignore"):
             u = np.ones_like(r)
-            if scaling["exponent"]:
+            if kind == "polynomial":
+                u = np.where(x < 1, np.maximum(1 + 2 * x**3 - 3 * x**2, 0) ** scaling["exponent"], 0)
+            elif kind == "exponential":
+                u = scaling["rate"] / (scaling["rate"] + np.exp(-x))
+            elif scaling["exponent"]:
                 u = (
                     scaling["rate"] / (scaling["rate"] + x ** scaling["exponent"])
                     if scaling["rate"]
@@ -309,6 +325,36 @@ def packed(spectra, n_max, n_channels):
                     row.append(np.sqrt(2) * p[a, b].ravel())
         rows.append(np.concatenate(row))
     return np.array(rows)
+
+
+def test_coefficients(density_example):
+    """Features are their products; absent channels are zero; harmonics are real, in the order y, z, x."""
+    atoms = random_atoms(3, n=5, species=SPECIES, pbc=(True, True, False))
+    for options in ({}, {"channels": CHANNELS}):
+        descriptor = density_example([*SPECIES, "U"] if not options else SPECIES, 3.3, normalize=False, **options)
+        c = descriptor.coefficients([atoms, atoms])
+        assert c.shape[:2] == (10, descriptor.n_channels) and (c[:5] == c[5:]).all()
+        c = c[:5]
+        assert options or (c[:, -1] == 0).all()
+        if isinstance(descriptor, RadialSpectrum):
+            assert c.shape[2:] == (1, descriptor.n_max)
+            expected = c.reshape(5, -1)
+        else:
+            n_l = descriptor.l_max + 1
+            assert c.shape[2:] == (n_l**2, descriptor.n_max)
+            spectra = np.stack(
+                [
+                    np.einsum("iamn,ibmk->iabnk", c[:, :, k**2 : (k + 1) ** 2], c[:, :, k**2 : (k + 1) ** 2])
+                    / np.sqrt(2 * k + 1)
+                    for k in range(n_l)
+                ],
+                axis=3,
+            )
+            expected = packed(spectra, descriptor.n_max, descriptor.n_channels)
+        conformance.assert_close(descriptor.transform(atoms), expected, 1e-12)
+    pair = Atoms("HH", [[0, 0, 0], [0.3, 0.5, 0.9]])
+    first = SOAP("H", 3.3, 2, 1, 0.5).coefficients(pair)[0, 0, 1:, 0]
+    assert np.abs(first / first[1] - np.array([0.5, 0.9, 0.3]) / 0.9).max() <= 1e-12
 
 
 def unit_rows(X):
@@ -539,6 +585,9 @@ def test_quippy(case):
         ({"radial_scaling": {"exponent": -1}}, "exponent"),
         ({"radial_scaling": {"scale": 0, "exponent": 1}}, "scale"),
         ({"radial_scaling": 3}, "expected a dict"),
+        ({"radial_scaling": {"name": "polynomal", "scale": 1}}, "Did you mean 'polynomial'"),
+        ({"radial_scaling": {"name": "polynomial", "scale": 1}}, "exponent is missing; 'polynomial' takes scale, exp"),
+        ({"radial_scaling": {"name": "exponential", "exponent": 1}}, "is unknown"),
         ({"central_weight": np.inf}, "central_weight=inf"),
         ({"channels": np.ones((3, 2))}, r"expected \(2, n_channels\)"),
     ],

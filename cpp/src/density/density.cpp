@@ -357,6 +357,23 @@ void Density::expand(const PairList& pairs, Span<const std::int16_t> species, in
   ws.n_present = static_cast<int>(ws.present.size());
 }
 
+void Density::coefficients(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
+  const index_t width = static_cast<index_t>(n_lm()) * n_max();
+  MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_channels() * width, "density: expected (",
+                 structures.n_atoms(), ", ", n_channels() * width, ") coefficients, got (", out.rows, ", ", out.cols, ")");
+  const auto species = species_of(structures, pairs);
+  for_each_centre(
+      pairs, {species.data(), static_cast<index_t>(species.size())}, false, 0, [] { return 0; },
+      [&](Workspace& ws, int, index_t i) {
+        std::fill(out.row(i), out.row(i) + out.cols, 0.0);
+        for (int k = 0; k < ws.n_present; ++k) {
+          double* to = out.row(i) + ws.present[k] * width;
+          const double* from = ws.coefficients[k] + pad();
+          for (int lm = 0; lm < n_lm(); ++lm) std::copy_n(from + lm * n_pad(), n_max(), to + lm * n_max());
+        }
+      });
+}
+
 void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3* pair_gradients) const {
   for (index_t p = pairs.offsets[centre]; p < pairs.offsets[centre + 1]; ++p) pair_gradients[p] = {0, 0, 0};
   if (!parameters_.channels.empty()) {

@@ -32,10 +32,14 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
   p.radial.extra = fields.named_numbers("radial_options");
   p.radial_basis = fields.text("radial_basis");
   p.cutoff = fields.text("cutoff");
-  for (const auto& [key, value] : fields.named_numbers("radial_scaling")) {
-    MERCER_REQUIRE(key == "rate" || key == "scale" || key == "exponent", fields.where(), ", radial_scaling: ", key,
-                   " is unknown to this version");
-    (key == "rate" ? p.scaling.rate : key == "scale" ? p.scaling.scale : p.scaling.exponent) = value;
+  if (fields.has("radial_scaling")) {
+    const Fields scaling = fields.object("radial_scaling");
+    if (scaling.has("name")) p.scaling.kind = RadialScaling::kind_of(scaling.text("name"));
+    for (const auto& [key, value] : scaling.named_numbers_except({"name"})) {
+      MERCER_REQUIRE(key == "rate" || key == "scale" || key == "exponent", scaling.where(), ": ", key,
+                     " is unknown to this version");
+      (key == "rate" ? p.scaling.rate : key == "scale" ? p.scaling.scale : p.scaling.exponent) = value;
+    }
   }
   p.central_weight = fields.number("central_weight");
   p.central_in_all_species = fields.has("central_in_all_species") && fields.flag("central_in_all_species");

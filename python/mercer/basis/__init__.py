@@ -11,21 +11,45 @@ ShiftedCosine(width=0.3)
 """
 
 from mercer.basis.cutoff import CUTOFFS, Cosine, Cutoff, NoCutoff, Polynomial, ShiftedCosine, get_cutoff
-from mercer.basis.radial import GAP, GTO, RADIAL_BASES, Laplacian, RadialBasis, get_radial_basis
-from mercer.basis.scaling import RadialScaling, get_radial_scaling
+from mercer.basis.radial import (
+    GAP,
+    GTO,
+    RADIAL_BASES,
+    DScribeGTO,
+    DScribePolynomial,
+    FeatomicGTO,
+    Laplacian,
+    RadialBasis,
+    get_radial_basis,
+)
+from mercer.basis.scaling import (
+    RADIAL_SCALINGS,
+    ExponentialScaling,
+    PolynomialScaling,
+    RadialScaling,
+    Scaling,
+    get_radial_scaling,
+)
 
 __all__ = [
     "CUTOFFS",
     "GAP",
     "GTO",
     "RADIAL_BASES",
+    "RADIAL_SCALINGS",
     "Cosine",
     "Cutoff",
+    "DScribeGTO",
+    "DScribePolynomial",
+    "ExponentialScaling",
+    "FeatomicGTO",
     "Laplacian",
     "NoCutoff",
     "Polynomial",
+    "PolynomialScaling",
     "RadialBasis",
     "RadialScaling",
+    "Scaling",
     "ShiftedCosine",
     "get_cutoff",
     "get_radial_basis",

@@ -140,12 +140,67 @@ class Laplacian(RadialBasis):
     name: ClassVar[str] = "laplacian"
 
     def __post_init__(self):
-        if self.radius is not None:
-            object.__setattr__(self, "radius", check_positive(self.radius, "radius"))
+        _check_radius(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class DScribeGTO(RadialBasis):
+    """The Gaussian basis of DScribe: r^l exp(-alpha_nl r^2), orthonormalised by S^(-1/2) for each l.
+
+    Himanen et al., Comput. Phys. Commun. 247 (2020) 106949. alpha_nl are such that the functions have fallen to 1/1000
+    at n_max points at equal distances from 1 Angstrom to the radius.
+
+    Parameters
+    ----------
+    radius : float, optional
+        Outermost of these points in Angstrom, above 1 and at most the cutoff radius, which is the default. DScribe
+        has it below the cutoff: there atoms count as far as their Gaussians reach into it.
+    """
+
+    radius: float | None = None
+    name: ClassVar[str] = "dscribe_gto"
+
+    def __post_init__(self):
+        _check_radius(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class DScribePolynomial(RadialBasis):
+    """The polynomial basis of DScribe: (radius - r)^(n + 2), n = 1 .. n_max, orthonormalised by S^(-1/2).
+
+    Himanen et al., Comput. Phys. Commun. 247 (2020) 106949, after Bartok, Kondor & Csanyi, Phys. Rev. B 87 (2013)
+    184115. Up to 20 functions.
+
+    Parameters
+    ----------
+    radius : float, optional
+        Where the functions end, in Angstrom, at most the cutoff radius, which is the default.
+    """
+
+    radius: float | None = None
+    name: ClassVar[str] = "dscribe_polynomial"
+
+    def __post_init__(self):
+        _check_radius(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatomicGTO(RadialBasis):
+    """The Gaussian-type orbitals of featomic: as `GTO` up to the cutoff radius, and atomic Gaussians of unit norm.
+
+    The norm, int g^2 d^3r = 1, is a factor (pi sigma^2)^(-3/4): it matters only for rows that are not normalised.
+    """
+
+    name: ClassVar[str] = "featomic_gto"
+
+
+def _check_radius(basis):
+    if basis.radius is not None:
+        object.__setattr__(basis, "radius", check_positive(basis.radius, "radius"))
 
 
 #: Radial bases by name.
-RADIAL_BASES = {cls.name: cls for cls in (GTO, GAP, Laplacian)}
+RADIAL_BASES = {cls.name: cls for cls in (GTO, GAP, Laplacian, DScribeGTO, DScribePolynomial, FeatomicGTO)}
 
 
 def get_radial_basis(value):

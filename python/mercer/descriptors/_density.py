@@ -122,7 +122,7 @@ class DensityDescriptor(Descriptor):
             raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
         known = core.radial_basis_parameters()[self.radial_basis]
         put("radial_options", _options(self.radial_options, "radial_options", known))
-        put("radial_scaling", _options(self.radial_scaling, "radial_scaling", ("rate", "scale", "exponent")))
+        put("radial_scaling", _scaling(self.radial_scaling))
         if np.ndim(self.central_weight) != 0 or not np.isfinite(self.central_weight):
             raise ConfigError(f"central_weight={self.central_weight!r}: expected a finite number.")
         put("central_weight", float(self.central_weight))
@@ -130,12 +130,9 @@ class DensityDescriptor(Descriptor):
         for flag in ("central_in_all_species", "normalize", "ignore_unknown"):
             put(flag, bool(getattr(self, flag)))
         try:
-            core.RadialScaling(**self._scaling())
+            core.RadialScaling(**dict(self.radial_scaling or ()))
         except ValueError as error:
             raise ConfigError(f"radial_scaling={dict(self.radial_scaling)}: {error}") from None
-
-    def _scaling(self):
-        return {"rate": 1.0, "scale": 2.0, "exponent": 0.0} | dict(self.radial_scaling or ())
 
     def _parameters(self, l_max):
         return core.DensityParameters(
@@ -148,7 +145,7 @@ class DensityDescriptor(Descriptor):
             radial_options=dict(self.radial_options or ()),
             cutoff=self.cutoff,
             width=self.cutoff_width,
-            scaling=core.RadialScaling(**self._scaling()),
+            scaling=core.RadialScaling(**dict(self.radial_scaling or ())),
             central_weight=self.central_weight,
             central_in_all_species=self.central_in_all_species,
             channels=[] if self.channels is None else [weight for row in self.channels for weight in row],
@@ -159,6 +156,40 @@ class DensityDescriptor(Descriptor):
     def n_channels(self):
         """Number of channels of the density: the species, or the columns of `channels`."""
         return len(self.species) if self.channels is None else len(self.channels[0])
+
+    def coefficients(self, frames):
+        r"""The expansion :math:`c^a_{nlm}` of the density of every atom, of which the features are made.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+
+        Returns
+        -------
+        ndarray of shape (n_atoms, n_channels, (l_max + 1)^2, n_max)
+            Index l^2 + l + m of the third axis is (l, m), m = -l .. l, of real spherical harmonics in the order
+            y, z, x for l = 1.
+
+        Raises
+        ------
+        DataError
+            As `transform`.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> from mercer import SOAP
+        >>> soap = SOAP(["H", "O"], 4.0, 4, 3, 0.5, normalize=False)
+        >>> c = soap.coefficients(molecule("H2O"))
+        >>> c.shape
+        (3, 2, 16, 4)
+        >>> p = np.einsum("mn,mk->nk", c[0, 0, 4:9], c[0, 1, 4:9]) * np.sqrt(2 / 5)
+        >>> features = soap.transform(molecule("H2O"))[0, soap.block("HO")]
+        >>> bool(np.allclose(features.reshape(4, 4, 4)[2], p))
+        True
+        """
+        environments = self._environments(frames)
+        return self._core.coefficients(environments.structures, environments.pairs)
 
     def raw_gradients(self, frames, out=None):
         """Derivatives of rows before normalisation, only in the columns that a neighbour touches.
@@ -234,6 +265,22 @@ def _options(options, name, known):
     return tuple(
         sorted((key, check_positive(value, f"{name}[{key!r}]", allow_zero=True)) for key, value in options.items())
     )
+
+
+def _scaling(options):
+    """Name and parameters of a radial scaling, in the same form; the name is left out where it is "willatt"."""
+    if not isinstance(options, Mapping):
+        return _options(options, "radial_scaling", ())
+    numbers = dict(options)
+    name = check_choice(numbers.pop("name", "willatt"), core.radial_scaling_parameters(), "radial_scaling")
+    known = core.radial_scaling_parameters()[name]
+    missing = [key for key in known if key not in numbers] if name != "willatt" else []
+    numbers = _options(numbers, "radial_scaling", known)
+    if missing:
+        raise ConfigError(
+            f"radial_scaling={dict(options)}: {missing[0]} is missing; {name!r} takes {', '.join(known)}."
+        )
+    return numbers if name == "willatt" else tuple(sorted((*numbers, ("name", name))))
 
 
 def _channels(channels, n_species):

@@ -39,7 +39,8 @@ class SOAP(DensityDescriptor):
     sigma : float
         Width of the Gaussians, Angstrom.
     radial_basis : str, default "gto"
-        "gto", "gap" (that of published GAP potentials) or "laplacian".
+        "gto", "gap" (that of published GAP potentials), "laplacian", "dscribe_gto", "dscribe_polynomial" or
+        "featomic_gto" (`mercer.basis.RADIAL_BASES`).
     radial_options : dict, optional
         Parameters that one radial basis alone has.
     cutoff : str, default "shifted_cosine"
@@ -47,7 +48,8 @@ class SOAP(DensityDescriptor):
     cutoff_width : float, default 0.5
         Angstrom over which the cutoff function falls from 1 to 0.
     radial_scaling : dict, optional
-        ``{"rate": c, "scale": r0, "exponent": m}``: neighbours count c / (c + (r / r0)^m) (Willatt et al., eq. 21).
+        ``{"rate": c, "scale": r0, "exponent": m}``: neighbours count c / (c + (r / r0)^m) (Willatt et al., eq. 21); or
+        with a ``"name"`` another one of `mercer.basis.RADIAL_SCALINGS`.
     central_weight : float, default 1.0
         Weight of the Gaussian on the atom itself.
     central_in_all_species : bool, default False

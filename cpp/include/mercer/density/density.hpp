@@ -119,6 +119,9 @@ class Density {
         });
   }
 
+  /// The coefficients of all centres themselves, (n_atoms, n_channels * n_lm * n_max): [channel][lm][n].
+  void coefficients(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const;
+
   /// After `expand` with a workspace made for the reverse pass, and with workspace.adjoints filled: dY/d(vector of a
   /// pair) for every pair of the centre, (pairs of the list, 3).
   void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* pair_gradients) const;

@@ -1,7 +1,8 @@
 // Gaussian-type orbitals r^k exp(-r^2 / 2 sigma_k^2), k = 0 .. n_max - 1, orthonormalised by S^(-1/2): Musil et al.,
 // J. Chem. Phys. 154 (2021) 114109. Their widths put the maxima of the primitives at equal distances,
 // sigma_k = span max(sqrt(k), 1) / n_max, where span is the range in which the cutoff function is 1, or r_cut where it
-// falls from the centre on.
+// falls from the centre on. "featomic_gto" is the basis of featomic (github.com/metatensor/featomic): the same functions
+// over all of r_cut, and Gaussians of unit norm, int g^2 d^3r = 1, instead of unit height.
 #include <algorithm>
 #include <cmath>
 
@@ -11,10 +12,11 @@
 #include "radial.hpp"
 
 namespace mercer::radial {
+namespace {
 
-RadialBasis gto(const RadialBasisParameters& p) {
+/// The functions over `span`, of a basis called `name`, and atomic Gaussians of the given height.
+RadialBasis orbitals(const RadialBasisParameters& p, const char* name, double span, long double height) {
   const int n_max = p.n_max;
-  const double span = p.width < p.r_cut ? p.r_cut - p.width : p.r_cut;
   std::vector<double> widths(n_max);
   double radius = 0;
   for (int k = 0; k < n_max; ++k) {
@@ -48,14 +50,26 @@ RadialBasis gto(const RadialBasisParameters& p) {
   }
   PolarFactor factor = polar_factor(n_nodes, n_max, columns);
   const double condition = static_cast<double>(factor.condition * factor.condition);
-  MERCER_REQUIRE(condition < 1e12, "radial basis 'gto': n_max = ", n_max, " Gaussians are linearly dependent (condition ",
-                 condition, " of their overlap, limit 1e12); use n_max <= 17 or radial_basis='laplacian'");
-  const long double four_pi = 4 * std::acos(-1.0L);
+  MERCER_REQUIRE(condition < 1e12, "radial basis '", name, "': n_max = ", n_max,
+                 " Gaussians are linearly dependent (condition ", condition,
+                 " of their overlap, limit 1e12); use n_max <= 17 or radial_basis='laplacian'");
+  const long double four_pi = 4 * height * std::acos(-1.0L);
   for (int q = 0; q < n_nodes; ++q) {
     const long double scale = four_pi * std::sqrt(rule.weights[q]) * rule.nodes[q];
     for (int n = 0; n < n_max; ++n) factor.u[static_cast<std::size_t>(q) * n_max + n] *= scale;
   }
   return RadialBasis(p, rule.nodes, std::move(factor.u));
+}
+
+}  // namespace
+
+RadialBasis gto(const RadialBasisParameters& p) {
+  return orbitals(p, "gto", p.width < p.r_cut ? p.r_cut - p.width : p.r_cut, 1);
+}
+
+RadialBasis featomic_gto(const RadialBasisParameters& p) {
+  const long double sigma = p.sigma;
+  return orbitals(p, "featomic_gto", p.r_cut, std::pow(std::acos(-1.0L) * sigma * sigma, -0.75L));
 }
 
 }  // namespace mercer::radial

@@ -11,6 +11,9 @@ const std::vector<RadialBasisEntry>& radial_basis_table() {
       {"gto", {}, radial::gto},
       {"gap", {"basis_error_exponent", "angular_power"}, radial::gap},
       {"laplacian", {"radius"}, radial::laplacian},
+      {"dscribe_gto", {"radius"}, radial::dscribe_gto},
+      {"dscribe_polynomial", {"radius"}, radial::dscribe_polynomial},
+      {"featomic_gto", {}, radial::featomic_gto},
   };
   return table;
 }
