@@ -5,9 +5,12 @@
 
 #include "mercer/core/parallel.hpp"
 #include "mercer/descriptors/atom_matrix.hpp"
+#include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/inverse_powers.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
+#include "mercer/descriptors/sine_matrix.hpp"
 #include "mercer/descriptors/soap.hpp"
 #include "mercer/descriptors/triplet.hpp"
 
@@ -399,4 +402,19 @@ void bind_descriptors(py::module_& m) {
            py::arg("permutation"), py::arg("unit"));
   py::class_<mercer::InverseDistances, mercer::StructureDescriptor>(m, "InverseDistances")
       .def(py::init<index_t>(), py::arg("n_atoms_max"));
+  py::class_<mercer::SineMatrix, mercer::StructureDescriptor>(m, "SineMatrix")
+      .def(py::init<index_t, const std::string&, const std::string&>(), py::arg("n_atoms_max"),
+           py::arg("permutation"), py::arg("unit"));
+  py::class_<mercer::BagOfBonds, mercer::StructureDescriptor>(m, "BagOfBonds")
+      .def(py::init<std::vector<std::int32_t>, std::vector<int>, bool, const std::string&>(), py::arg("species"),
+           py::arg("max_atoms"), py::arg("diagonal"), py::arg("unit"));
+  py::class_<mercer::InversePowers, mercer::StructureDescriptor>(m, "InversePowers")
+      .def(py::init([](std::vector<std::int32_t> species, std::vector<int> pair_powers, std::vector<int> triple_powers,
+                       std::optional<double> r_cut, const std::string& name, double width) {
+             std::optional<mercer::Cutoff> cutoff;
+             if (r_cut) cutoff.emplace(name, *r_cut, width);
+             return mercer::InversePowers(std::move(species), std::move(pair_powers), std::move(triple_powers), cutoff);
+           }),
+           py::kw_only(), py::arg("species"), py::arg("pair_powers"), py::arg("triple_powers"), py::arg("r_cut"),
+           py::arg("cutoff"), py::arg("width"));
 }

@@ -12,12 +12,15 @@ import pytest
 from ase import Atoms
 from mercer.descriptors import (
     SOAP,
+    BagOfBonds,
     ClusterDistances,
     CoulombMatrix,
     Environments,
     InverseDistances,
+    InversePowers,
     PairDistance,
     RadialSpectrum,
+    SineMatrix,
     Triplet,
 )
 from mercer.errors import ConfigError, DataError
@@ -76,6 +79,19 @@ STRUCTURES = {
         lambda species, r_cut: CoulombMatrix(9, permutation="eigenspectrum"), MOLECULES
     ),
     "InverseDistances": Structures(lambda species, r_cut: InverseDistances(9), MOLECULES, True),
+    "SineMatrix": Structures(lambda species, r_cut: SineMatrix(9, permutation="none"), CRYSTALS, True, False),
+    "SineMatrix sorted": Structures(lambda species, r_cut: SineMatrix(9, unit="bohr"), CRYSTALS, extensive=False),
+    "SineMatrix eigenvalues": Structures(
+        lambda species, r_cut: SineMatrix(9, permutation="eigenspectrum"), CRYSTALS, extensive=False
+    ),
+    "BagOfBonds": Structures(lambda species, r_cut: BagOfBonds(dict.fromkeys(species, 5)), MOLECULES),
+    "BagOfBonds without diagonal": Structures(
+        lambda species, r_cut: BagOfBonds(dict.fromkeys(species, 5), diagonal=False, unit="bohr"), MOLECULES
+    ),
+    "InversePowers": Structures(
+        lambda species, r_cut: InversePowers(species, r_cut, pair_powers=(1, 3), triple_powers=(1, 2, 4))
+    ),
+    "InversePowers of molecules": Structures(lambda species, r_cut: InversePowers(species), MOLECULES),
 }
 
 

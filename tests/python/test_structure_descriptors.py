@@ -1,13 +1,26 @@
 """Descriptors of whole structures: the checks of descriptor_conformance for every one of the registry."""
 
+import itertools
+import json
+from pathlib import Path
+
 import descriptor_conformance as conformance
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, molecule
-from descriptor_conformance import STRUCTURES, random_atoms
-from mercer.descriptors import CoulombMatrix, Environments
-from mercer.errors import DataError
+from descriptor_conformance import STRUCTURES, assert_close, random_atoms
+from mercer.descriptors import (
+    DESCRIPTORS,
+    BagOfBonds,
+    CoulombMatrix,
+    Environments,
+    InverseDistances,
+    InversePowers,
+    SineMatrix,
+)
+from mercer.descriptors.coulomb_matrix import PERMUTATIONS
+from mercer.errors import ConfigError, DataError
 
 NAMES = pytest.mark.parametrize("name", STRUCTURES)
 EVERY = [(name, pbc) for name, example in STRUCTURES.items() for pbc in example.periodicities]
@@ -93,3 +106,143 @@ def test_room():
         CoulombMatrix(3).transform([molecule("H2O"), molecule("CH4")])
     with pytest.raises(DataError, match=r"frame 0: has 5 atoms.*n_atoms_max"):
         CoulombMatrix(3, permutation="none").gradients(molecule("CH4"))
+
+
+def test_matrices_of_dscribe():
+    reference = json.loads((Path(__file__).parents[1] / "reference" / "matrices" / "dscribe.json").read_text())
+    assert len(reference["cases"]) == 6
+    for case in reference["cases"]:
+        atoms = Atoms(**reference["structures"][case["structure"]])
+        features = DESCRIPTORS[case["cls"]](**case["kwargs"]).transform(atoms)[0]
+        assert_close(features, np.array(case["features"]), 1e-12)
+
+
+def matrix(atoms, inverse_distance):
+    Z = atoms.numbers.astype(float)
+    M = np.outer(Z, Z) * inverse_distance
+    np.fill_diagonal(M, 0.5 * Z**2.4)
+    return M
+
+
+def of_molecule(atoms):
+    return 1 / (atoms.get_all_distances() + np.eye(len(atoms)))
+
+
+def of_crystal(atoms):
+    f = atoms.get_scaled_positions(wrap=False)
+    u = np.sin(np.pi * (f[:, None] - f)) ** 2 @ atoms.cell.array
+    return 1 / (np.linalg.norm(u, axis=-1) + np.eye(len(atoms)))
+
+
+@pytest.mark.parametrize("unit", ["angstrom", "bohr"])
+@pytest.mark.parametrize(
+    ("cls", "pbc", "inverse"), [(CoulombMatrix, False, of_molecule), (SineMatrix, True, of_crystal)]
+)
+def test_matrices_in_closed_form(cls, pbc, inverse, unit):
+    atoms, n = random_atoms(2, n=7, species=("H", "C", "O", "H"), pbc=pbc), 9
+    atoms.positions[3] += 3 * atoms.cell.array[1]
+    M = matrix(atoms, inverse(atoms) * (units.Bohr if unit == "bohr" else 1.0))
+    order = np.argsort(-np.linalg.norm(M, axis=1), kind="stable")
+    values = np.linalg.eigvalsh(M)
+    expected = {
+        "none": np.pad(M, (0, 2)).ravel(),
+        "sorted_l2": np.pad(M[np.ix_(order, order)], (0, 2)).ravel(),
+        "eigenspectrum": np.pad(values[np.argsort(-np.abs(values))], (0, 2)),
+    }
+    assert list(expected) == list(PERMUTATIONS)
+    for permutation, row in expected.items():
+        found = cls(n, permutation=permutation, unit=unit)
+        assert_close(found.transform(atoms)[0], row, 1e-9 if unit == "bohr" else 1e-12)
+        assert len(found.feature_labels()) == len(row)
+
+
+def test_inverse_distances_in_closed_form():
+    atoms = random_atoms(2, n=6, pbc=False)
+    inverse = of_molecule(atoms)
+    descriptor = InverseDistances(8)
+    found = dict(zip(descriptor.feature_labels(), descriptor.transform(atoms)[0], strict=True))
+    assert len(found) == 28
+    for (i, j), value in found.items():
+        assert abs(value - (inverse[i, j] if j < 6 else 0.0)) <= 1e-12
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_bags_in_closed_form(diagonal):
+    atoms = molecule("CH3CH2OH")
+    assert BagOfBonds.largest(atoms) == {"H": 6, "C": 2, "O": 1}
+    room = {"H": 7, "C": 2, "O": 2}
+    descriptor = BagOfBonds(room, diagonal=diagonal)
+    M, symbols = matrix(atoms, of_molecule(atoms)), atoms.get_chemical_symbols()
+    bags = {}
+    for i, j in itertools.combinations_with_replacement(range(len(atoms)), 2):
+        key = (symbols[i],) if i == j else tuple(sorted((symbols[i], symbols[j]), key=["H", "C", "O"].index))
+        bags.setdefault(key, []).append(M[i, j])
+    found = dict(zip(descriptor.feature_labels(), descriptor.transform(atoms)[0], strict=True))
+    assert descriptor.n_features == len(found) == 21 + 1 + 1 + 14 + 14 + 4 + 11 * diagonal
+    assert any(len(label) == 2 for label in found) == diagonal
+    for (*key, k), value in found.items():
+        bag = sorted(bags.get(tuple(key), []), reverse=True)
+        assert abs(value - (bag[k] if k < len(bag) else 0.0)) <= 1e-12
+
+
+def test_bags_refuse():
+    bags = BagOfBonds({"H": 2, "O": 1})
+    with pytest.raises(DataError, match=r"frame 1: .*\bO\b"):
+        bags.transform([molecule("H2O"), molecule("CO")])
+    with pytest.raises(DataError, match=r"frame 1: has 4 atoms of element 1, but BagOfBonds has room for 2.*max_atoms"):
+        bags.transform([molecule("H2O"), molecule("H2O") + molecule("H2")])
+    for wrong in ({}, {"H": 0}, [("H", 1), ("H", 2)]):
+        with pytest.raises(ConfigError, match="max_atoms"):
+            BagOfBonds(wrong)
+
+
+@pytest.mark.parametrize("r_cut", [None, 3.1])
+def test_inverse_powers_in_closed_form(r_cut):
+    atoms = random_atoms(5, n=6, species=("H", "C", "H", "H", "O"), pbc=False)
+    descriptor = InversePowers(["H", "C", "O"], r_cut, pair_powers=(1, 4), triple_powers=(1, 3), cutoff_width=0.9)
+    distances = atoms.get_all_distances()
+
+    def p(m, i, j):
+        d = distances[i, j]
+        x = 0.0 if r_cut is None else np.clip((d - r_cut + 0.9) / 0.9, 0, 1)
+        return d ** (-m) * 0.5 * (1 + np.cos(np.pi * x))
+
+    symbols = atoms.get_chemical_symbols()
+    found = dict(zip(descriptor.feature_labels(), descriptor.transform(atoms)[0], strict=True))
+    # pairs; triples of one element, of two, of three
+    assert len(found) == descriptor.n_features == 6 * 2 + 3 * 4 + 6 * 6 + 1 * 8
+    for (a, b, *rest), value in found.items():
+        if len(rest) == 1:
+            pairs = [(i, j) for i, j in itertools.permutations(range(6), 2) if (symbols[i], symbols[j]) == (a, b)]
+            expected = sum(p(rest[0], i, j) for i, j in pairs) / (2 if a == b else 1)
+        else:
+            c, m1, m2, m3 = rest
+            triples = [t for t in itertools.permutations(range(6), 3) if [symbols[i] for i in t] == [a, b, c]]
+            expected = sum(p(m1, i, j) * p(m2, i, k) * p(m3, j, k) for i, j, k in triples)
+        assert abs(value - expected) <= 1e-12 * max(1.0, abs(expected))
+
+
+def test_inverse_powers_refuse():
+    with pytest.raises(DataError, match=r"frame 0: is periodic.*r_cut"):
+        InversePowers(["Si"]).transform(bulk("Si"))
+    with pytest.raises(DataError, match=r"frame 0: .*\bC\b"):
+        InversePowers(["H"]).transform(molecule("CH4"))
+    for options in ({"pair_powers": [0]}, {"triple_powers": [1, 1]}, {"pair_powers": [], "triple_powers": []}):
+        with pytest.raises(ConfigError, match="powers"):
+            InversePowers(["H"], **options)
+
+
+def test_sine_matrix_refuses():
+    with pytest.raises(DataError, match=r"frame 1: is not periodic in all three.*SineMatrix"):
+        SineMatrix(9).transform([bulk("Si"), random_atoms(0, pbc=(1, 1, 0))])
+    atoms = bulk("Si", cubic=True)
+    atoms.positions[3] = atoms.positions[5] - atoms.cell.array[0]
+    with pytest.raises(DataError, match="frame 0: atoms 3 and 5 coincide"):
+        SineMatrix(9).transform(atoms)
+
+
+@pytest.mark.parametrize("cls", [CoulombMatrix, SineMatrix])
+def test_parameters_of_matrices(cls):
+    for options in ({"permutation": "sorted"}, {"unit": "nm"}, {"n_atoms_max": 0}):
+        with pytest.raises(ConfigError, match=next(iter(options))):
+            cls(**({"n_atoms_max": 3} | options))

@@ -9,11 +9,14 @@
 #include "mercer/core/error.hpp"
 
 namespace mercer {
-namespace {
 
-constexpr double bohr = 0.529177210903;  // Angstrom, CODATA 2018
+double length_unit(const std::string& unit) {
+  if (unit == "angstrom") return 1.0;
+  MERCER_REQUIRE(unit == "bohr", "unit '", unit, "' is unknown; choose one of angstrom, bohr");
+  return 0.529177210903;  // CODATA 2018
+}
 
-}  // namespace
+double coulomb_diagonal(std::int32_t Z) { return 0.5 * std::pow(static_cast<double>(Z), 2.4); }
 
 AtomMatrix::AtomMatrix(const char* name, index_t n_atoms_max, Form form)
     : name_(name), n_max_(n_atoms_max), form_(form) {
@@ -31,6 +34,15 @@ AtomMatrix::Form AtomMatrix::form(const std::string& permutation) {
 index_t AtomMatrix::n_features() const {
   if (form_ == Form::eigenspectrum) return n_max_;
   return form_ == Form::pairs ? n_max_ * (n_max_ - 1) / 2 : n_max_ * n_max_;
+}
+
+void AtomMatrix::diagonal(const std::int32_t* Z, Elements& out) {
+  for (index_t i = 0; i < out.n; ++i) {
+    out.values[i * (out.n + 1)] = coulomb_diagonal(Z[i]);
+    if (!out.derivatives) continue;
+    out.positions[i * (out.n + 1)] = {};
+    out.strain[i * (out.n + 1)] = {};
+  }
 }
 
 void AtomMatrix::compute(const StructureBatch& structures, const PairList& pairs, index_t frame, Elements& out) const {
@@ -176,10 +188,7 @@ void inverse_distances(const StructureBatch& structures, const PairList& pairs, 
 }  // namespace
 
 CoulombMatrix::CoulombMatrix(index_t n_atoms_max, const std::string& permutation, const std::string& unit)
-    : AtomMatrix("CoulombMatrix", n_atoms_max, form(permutation)), length_(unit == "bohr" ? bohr : 1.0) {
-  MERCER_REQUIRE(unit == "bohr" || unit == "angstrom", "CoulombMatrix: unit '", unit,
-                 "' is unknown; choose one of angstrom, bohr");
-}
+    : AtomMatrix("CoulombMatrix", n_atoms_max, form(permutation)), length_(length_unit(unit)) {}
 
 double CoulombMatrix::cutoff() const { return std::numeric_limits<double>::infinity(); }
 
@@ -187,12 +196,7 @@ void CoulombMatrix::elements(const StructureBatch& structures, const PairList& p
                              Elements& out) const {
   const std::int32_t* Z = structures.numbers.data() + structures.offsets[frame];
   inverse_distances(structures, pairs, frame, [&](index_t i, index_t j) { return length_ * Z[i] * Z[j]; }, out);
-  for (index_t i = 0; i < out.n; ++i) {
-    out.values[i * (out.n + 1)] = 0.5 * std::pow(static_cast<double>(Z[i]), 2.4);
-    if (!out.derivatives) continue;
-    out.positions[i * (out.n + 1)] = {};
-    out.strain[i * (out.n + 1)] = {};
-  }
+  diagonal(Z, out);
 }
 
 InverseDistances::InverseDistances(index_t n_atoms_max) : AtomMatrix("InverseDistances", n_atoms_max, Form::pairs) {}

@@ -2,9 +2,12 @@
 
 #include "mercer/core/error.hpp"
 #include "mercer/descriptors/atom_matrix.hpp"
+#include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/inverse_powers.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
+#include "mercer/descriptors/sine_matrix.hpp"
 #include "mercer/descriptors/soap.hpp"
 #include "mercer/descriptors/triplet.hpp"
 
@@ -89,15 +92,37 @@ Made cluster_distances(const Fields& fields) {
   return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales, permutations);
 }
 
-Made coulomb_matrix(const Fields& fields) {
+template <class Matrix>
+Made atom_matrix(const Fields& fields) {
   fields.allow_only({"type", "n_atoms_max", "permutation", "unit"});
-  return std::make_unique<CoulombMatrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"),
-                                         fields.text("unit"));
+  return std::make_unique<Matrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"), fields.text("unit"));
 }
 
 Made inverse_distances(const Fields& fields) {
   fields.allow_only({"type", "n_atoms_max"});
   return std::make_unique<InverseDistances>(fields.integer("n_atoms_max", 1));
+}
+
+Made bag_of_bonds(const Fields& fields) {
+  fields.allow_only({"type", "max_atoms", "diagonal", "unit"});
+  std::vector<std::int32_t> species;
+  std::vector<int> max_atoms;
+  for (const auto& pair : fields.integer_lists("max_atoms")) {
+    MERCER_REQUIRE(pair.size() == 2, fields.where(), ", max_atoms: expected pairs of an atomic number and a number");
+    species.push_back(pair[0]);
+    max_atoms.push_back(pair[1]);
+  }
+  return std::make_unique<BagOfBonds>(species, max_atoms, fields.flag("diagonal"), fields.text("unit"));
+}
+
+Made inverse_powers(const Fields& fields) {
+  fields.allow_only({"type", "species", "pair_powers", "triple_powers", "r_cut", "cutoff", "cutoff_width"});
+  std::optional<Cutoff> cutoff;
+  if (fields.has("r_cut")) {
+    cutoff.emplace(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width"));
+  }
+  return std::make_unique<InversePowers>(fields.integers("species"), fields.integers("pair_powers"),
+                                         fields.integers("triple_powers"), cutoff);
 }
 
 struct Entry {
@@ -111,8 +136,11 @@ constexpr Entry table[] = {
     {"PairDistance", pair_distance},
     {"Triplet", triplet},
     {"ClusterDistances", cluster_distances},
-    {"CoulombMatrix", coulomb_matrix},
+    {"CoulombMatrix", atom_matrix<CoulombMatrix>},
     {"InverseDistances", inverse_distances},
+    {"SineMatrix", atom_matrix<SineMatrix>},
+    {"BagOfBonds", bag_of_bonds},
+    {"InversePowers", inverse_powers},
 };
 
 }  // namespace

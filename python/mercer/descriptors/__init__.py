@@ -3,10 +3,13 @@
 from mercer.descriptors._base import DESCRIPTORS, MIN_DISTANCE, Descriptor, Environments, Gradients, RowLayout
 from mercer.descriptors._density import RawGradients
 from mercer.descriptors._structure import StructureDescriptor
+from mercer.descriptors.bag_of_bonds import BagOfBonds
 from mercer.descriptors.cluster_distances import ClusterDistances
 from mercer.descriptors.coulomb_matrix import CoulombMatrix, InverseDistances
+from mercer.descriptors.inverse_powers import InversePowers
 from mercer.descriptors.pair_distance import PairDistance
 from mercer.descriptors.radial_spectrum import RadialSpectrum
+from mercer.descriptors.sine_matrix import SineMatrix
 from mercer.descriptors.soap import SOAP
 from mercer.descriptors.triplet import Triplet
 
@@ -14,16 +17,19 @@ __all__ = [
     "DESCRIPTORS",
     "MIN_DISTANCE",
     "SOAP",
+    "BagOfBonds",
     "ClusterDistances",
     "CoulombMatrix",
     "Descriptor",
     "Environments",
     "Gradients",
     "InverseDistances",
+    "InversePowers",
     "PairDistance",
     "RadialSpectrum",
     "RawGradients",
     "RowLayout",
+    "SineMatrix",
     "StructureDescriptor",
     "Triplet",
 ]

@@ -303,10 +303,13 @@ class Descriptor:
             return self._core.vjp(environments.structures, environments.pairs, dY_dX)
 
     def to_dict(self):
-        """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``."""
+        """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``; what is infinite
+        is None."""
 
         def plain(value):
-            return [plain(v) for v in value] if isinstance(value, tuple) else value
+            if isinstance(value, tuple):
+                return [plain(v) for v in value]
+            return None if isinstance(value, float) and value == np.inf else value
 
         return {"type": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
 

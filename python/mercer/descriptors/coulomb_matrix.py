@@ -18,6 +18,13 @@ def matrix_labels(n_atoms_max, permutation):
     return [(i, j) for i in range(n_atoms_max) for j in range(n_atoms_max)]
 
 
+def check_matrix(descriptor):
+    """Check the parameters of a matrix of atoms."""
+    object.__setattr__(descriptor, "n_atoms_max", check_count(descriptor.n_atoms_max, "n_atoms_max"))
+    check_choice(descriptor.permutation, PERMUTATIONS, "permutation")
+    check_choice(descriptor.unit, ("angstrom", "bohr"), "unit")
+
+
 @register
 @dataclass(frozen=True)
 class CoulombMatrix(StructureDescriptor):
@@ -57,9 +64,7 @@ class CoulombMatrix(StructureDescriptor):
     r_cut = math.inf
 
     def __post_init__(self):
-        object.__setattr__(self, "n_atoms_max", check_count(self.n_atoms_max, "n_atoms_max"))
-        check_choice(self.permutation, PERMUTATIONS, "permutation")
-        check_choice(self.unit, ("angstrom", "bohr"), "unit")
+        check_matrix(self)
 
     def _make(self):
         return core.CoulombMatrix(self.n_atoms_max, self.permutation, self.unit)

@@ -9,6 +9,11 @@
 
 namespace mercer {
 
+/// Of "angstrom" or "bohr", in Angstrom.
+double length_unit(const std::string& unit);
+/// Z^2.4 / 2, a fit to the energies of free atoms.
+double coulomb_diagonal(std::int32_t Z);
+
 /// Symmetric matrices M of n atoms, padded with zeros to n_atoms_max. Subclasses give the elements.
 class AtomMatrix : public StructureDescriptor {
  public:
@@ -39,6 +44,8 @@ class AtomMatrix : public StructureDescriptor {
     std::vector<Vec3> positions;    ///< (n, n): of element (i, j) by the position of atom j, minus that by atom i
     std::vector<Mat3> strain;       ///< (n, n)
   };
+  /// Writes the diagonal of the Coulomb matrix.
+  static void diagonal(const std::int32_t* Z, Elements& out);
   /// Writes the elements i <= j of frame `frame`.
   virtual void elements(const StructureBatch& structures, const PairList& pairs, index_t frame,
                         Elements& out) const = 0;

@@ -1,0 +1,58 @@
+"""The sine matrix."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from mercer._core import core
+from mercer.descriptors._base import register
+from mercer.descriptors._structure import StructureDescriptor
+from mercer.descriptors.coulomb_matrix import check_matrix, matrix_labels
+
+
+@register
+@dataclass(frozen=True)
+class SineMatrix(StructureDescriptor):
+    """A Coulomb matrix of crystals, a row for every frame: Z_i^2.4 / 2 on the diagonal and Z_i Z_j / |u| beside it.
+
+    Here u = sum_k sin^2(pi f_k) b_k, with the cell vectors b_k and the fractional coordinates f of r_j - r_i (Faber et
+    al., Int. J. Quantum Chem. 115, 1094 (2015)).
+
+    The matrix depends on the choice of the cell. Frames must be periodic in all three directions.
+
+    Parameters
+    ----------
+    n_atoms_max : int
+        Atoms of the largest cell; smaller ones are padded with zeros.
+    permutation : str, default "sorted_l2"
+        As for `CoulombMatrix`; "none" alone is differentiable.
+    unit : str, default "angstrom"
+        The unit of |u|: "angstrom", or "bohr", as in atomic units.
+
+    Raises
+    ------
+    ConfigError
+        For a parameter outside its range, naming it.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> SineMatrix(2).transform(bulk("NaCl", "rocksalt", a=5.64)).round(2)
+    array([[448.79,  19.14,  19.14, 157.87]])
+    """
+
+    n_atoms_max: int
+    _: KW_ONLY
+    permutation: str = "sorted_l2"
+    unit: str = "angstrom"
+
+    #: Needs no neighbours.
+    r_cut = 0.0
+
+    def __post_init__(self):
+        check_matrix(self)
+
+    def _make(self):
+        return core.SineMatrix(self.n_atoms_max, self.permutation, self.unit)
+
+    def feature_labels(self):
+        """What every column is: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
+        return matrix_labels(self.n_atoms_max, self.permutation)
