@@ -42,7 +42,7 @@ _WORTH_THREADS = 10**8
 _LOG_2PI = float(np.log(2.0 * np.pi))
 #: Smallest relative pivot that is taken for more than the rounding of kernel values: (x.y)^4 of two computations of one
 #: dot product of thousands of terms differs by up to 1e-13.
-_PIVOT_FLOOR = 2e-13
+PIVOT_FLOOR = 2e-13
 #: Jitters tried by "auto", relative to the mean diagonal.
 JITTER_LADDER = (0.0, *(10.0**e for e in range(-12, -5)))
 
@@ -146,7 +146,7 @@ class WhiteningFactor:
     jitter : float
         Added to the diagonal, relative to each diagonal element.
     rank_tol : float
-        Smallest pivot, relative to the diagonal, that was kept.
+        Smallest pivot, relative to the diagonal, that was kept; the largest of them, where points differ in it.
     """
 
     points: np.ndarray
@@ -183,7 +183,7 @@ def _solve_rows(K_XM, points, triangle, *, lower, transpose=False):
 
 
 @one_blas_thread
-def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
+def whitening_factor(K_MM, *, jitter="auto", rank_tol=None, pivot_floor=PIVOT_FLOOR):
     """Pivoted Cholesky factorisation of K_MM, scaled to a unit diagonal, that stops at its numerical rank.
 
     A sparse point is left out when its variance given the points before it, relative to its own variance, is below
@@ -196,8 +196,11 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
         "auto" adds nothing: leaving out dependent points makes the factor regular and costs less accuracy than any
         jitter. A number is added to the diagonal, relative to each diagonal element.
     rank_tol : float, optional
-        Default: the larger of M times the machine precision and 2e-13, raised to ten times the rounding noise that
-        shows as negative remainders on the diagonal.
+        Default: the larger of M times the machine precision and `pivot_floor`, raised to ten times the rounding noise
+        that shows as negative remainders on the diagonal.
+    pivot_floor : float or ndarray of shape (M,), default 2e-13
+        Smallest tolerance of the default. Higher for points whose weights would else be so large that predictions carry
+        their rounding errors.
 
     Returns
     -------
@@ -215,30 +218,36 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None):
     K = _symmetric(K_MM, "K_MM")
     jitter = 0.0 if isinstance(jitter, str) and check_choice(jitter, ["auto"], "jitter") else jitter
     jitter = check_positive(jitter, "jitter", allow_zero=True)
-    adaptive = rank_tol is None
-    if adaptive:
-        rank_tol = max(len(K) * np.finfo(float).eps, _PIVOT_FLOOR)
-    rank_tol = check_positive(rank_tol, "rank_tol", allow_zero=True)
     diagonal = K.diagonal()
     used = np.flatnonzero(diagonal > 0)
     if len(used) == 0:
         raise DataError("K_MM has no positive diagonal element: all sparse points have zero features. Check the data.")
     scale = np.sqrt(diagonal[used])
+    adaptive = rank_tol is None
+    if adaptive:
+        tolerance = np.maximum(np.broadcast_to(pivot_floor, (len(K),))[used], len(K) * np.finfo(float).eps)
+    else:
+        tolerance = np.full(len(used), check_positive(rank_tol, "rank_tol", allow_zero=True))
     while True:
+        # points of a higher tolerance are scaled down, so that one threshold serves all
+        threshold = float(tolerance.min())
+        share = np.divide(threshold, tolerance, out=np.ones(len(used)), where=tolerance > 0)
         scaled = np.asfortranarray(K[np.ix_(used, used)]) if len(used) < len(K) else K.T.copy(order="F")
-        scaled /= scale
-        scaled /= scale[:, None]
-        np.fill_diagonal(scaled, 1.0 + jitter)
-        factor, pivots, rank, _ = lapack.dpstrf(scaled, tol=rank_tol, lower=1, overwrite_a=1)
-        remainder = 1.0 + jitter - np.einsum("mr,mr->m", factor[rank:, :rank], factor[rank:, :rank])
-        noise = -float(remainder.min(initial=0.0))
-        if not adaptive or 10.0 * noise <= rank_tol or rank_tol >= 1e-6:
+        divisor = scale / np.sqrt(share)
+        scaled /= divisor
+        scaled /= divisor[:, None]
+        np.fill_diagonal(scaled, (1.0 + jitter) * share)
+        factor, pivots, rank, _ = lapack.dpstrf(scaled, tol=threshold, lower=1, overwrite_a=1)
+        left = share[pivots[rank:] - 1]
+        remainder = 1.0 + jitter - np.einsum("mr,mr->m", factor[rank:, :rank], factor[rank:, :rank]) / left
+        noise = -10.0 * float(remainder.min(initial=0.0))
+        if not adaptive or noise <= threshold or threshold >= 1e-6:
             break
-        rank_tol = min(10.0 * noise, 1e-6)
+        tolerance = np.maximum(tolerance, min(noise, 1e-6))
     pivots = pivots[:rank] - 1
     lower = np.asfortranarray(np.tril(factor[:rank, :rank]))
-    lower *= scale[pivots][:, None]
-    return WhiteningFactor(used[pivots].astype(np.int64), lower, len(K), jitter, rank_tol)
+    lower *= divisor[pivots][:, None]
+    return WhiteningFactor(used[pivots].astype(np.int64), lower, len(K), jitter, float(tolerance.max()))
 
 
 # --- accumulators: what a solver keeps of the rows that have passed --------------------------------------------------
@@ -352,7 +361,7 @@ class SparseSystem:
         "whitened": triangular solve of each block, then rank-k updates; 2 L M^2 flops. "qr": the same blocks through
         Householder QR, which never squares the condition number; about twice the time. "normal": the textbook formula
         c = (K_MM + K_ML Lambda^-1 K_LM)^-1 K_ML Lambda^-1 y, as a reference.
-    jitter, rank_tol
+    jitter, rank_tol, pivot_floor
         See `whitening_factor`.
     n_targets : int, default 1
         Columns of y.
@@ -375,11 +384,11 @@ class SparseSystem:
     (5,)
     """
 
-    def __init__(self, K_MM, *, solver="whitened", jitter="auto", rank_tol=None, n_targets=1):
+    def __init__(self, K_MM, *, solver="whitened", jitter="auto", rank_tol=None, pivot_floor=PIVOT_FLOOR, n_targets=1):
         kind = SOLVERS[check_choice(solver, SOLVERS, "solver")]
         self.solver = solver
         self.n_targets = n_targets
-        self.whitening = whitening_factor(K_MM, jitter=jitter, rank_tol=rank_tol)
+        self.whitening = whitening_factor(K_MM, jitter=jitter, rank_tol=rank_tol, pivot_floor=pivot_floor)
         self._sums = kind(self.whitening.rank, n_targets)
         self.n_rows = 0
         self._log_lambda = 0.0

@@ -238,6 +238,18 @@ def test_equal_and_nearly_equal_rows(kernel):
             assert abs(K[i, i] - exact) <= 1e-15 + 1e-9 * (1 - exact)
 
 
+@WITH_FORMULA
+@pytest.mark.parametrize("n_features", [1, 3, 8])
+def test_distances_of_few_features_lose_no_digits(kernel, n_features):
+    """Sparse points of pairs lie so densely that weights are 1e9 times the energies: every digit of k counts."""
+    if kernel.argument == "dot":
+        return
+    rng = np.random.default_rng(13)
+    X, Y = (100 + rng.normal(size=(n, n_features)) for n in (90, 37))
+    exact = brute_force(kernel, X, Y)
+    assert np.abs(kernel(X, Y) - exact).max() <= 3e-15
+
+
 @ALL
 def test_empty(kernel):
     assert kernel(np.zeros((0, 4)), np.zeros((3, 4))).shape == (0, 3)

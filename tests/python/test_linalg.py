@@ -149,6 +149,18 @@ def test_smallest_pivot():
     assert whitening_factor([[1.0, k], [k, 1.0]], rank_tol=1e-3).rank == 1
 
 
+def test_smallest_pivot_of_each_point(problem):
+    k = 1 - 0.5e-9  # variances of 1e-9, of two pairs of points that know nothing of each other
+    K = np.kron(np.eye(2), [[1.0, k], [k, 1.0]])
+    K[2:] *= 1e6
+    factor = whitening_factor(K, pivot_floor=np.array([1e-10, 1e-10, 1e-8, 1e-8]))
+    assert sorted(factor.points) in ([0, 1, 2], [0, 1, 3])
+    assert factor.rank_tol == 1e-8
+    kept = K[np.ix_(factor.points, factor.points)]
+    assert np.abs(factor.lower @ factor.lower.T - kept).max() <= 1e-15 * np.abs(kept).max()
+    assert whitening_factor(K, pivot_floor=1e-8).rank == 2 and whitening_factor(K, pivot_floor=1e-10).rank == 4
+
+
 def test_whitening_factor(problem):
     K = problem.kernel(problem.Z)
     scale = 10.0 ** np.linspace(-6, 6, len(K))

@@ -344,6 +344,32 @@ def test_chunks_and_threads_do_not_matter(frames, monkeypatch):
     check(1e-8)
 
 
+def test_dense_sparse_points_of_pairs_add_no_noise():
+    """Forty points between 2 and 5 Angstrom nearly depend on each other."""
+
+    def morse(z1, z2, r):
+        x, smooth = np.exp(-1.5 * (r - 2.4)), np.clip(1 - (r / 5.0) ** 2, 0.0, 1.0)
+        value, slope = x * x - 2 * x, -3.0 * (x * x - x)
+        return value * smooth**3, slope * smooth**3 - value * 6 * r / 25.0 * smooth**2
+
+    rng, frames = np.random.default_rng(0), []
+    for _ in range(30):
+        atoms = bulk("Si", a=5.43 * rng.uniform(0.85, 1.1), cubic=True)
+        atoms.positions += rng.normal(0.0, 0.1, atoms.positions.shape)
+        energies, atoms.arrays["REF_forces"], _ = baselines.evaluate_pairs([atoms], 5.0, morse)
+        atoms.info["REF_energy"] = float(energies.sum())
+        frames.append(atoms)
+    term = Term(PairDistance(["Si"], 5.0, cutoff_width=1.5), kernels.Gaussian(length_scale=1.0), delta=3.0, n_sparse=40)
+    potential = Potential(term, sigma={"energy": 1e-3, "forces": 1e-3}, e0={"Si": 0.0}).fit(frames)
+    assert 10 <= potential.fit_report_["rank"] <= 13
+    assert potential.fit_report_["residuals"]["forces"]["mae"] <= 0.002
+    turned = [atoms.copy() for atoms in frames]
+    for atoms in turned:
+        atoms.rotate(50.0, (1.0, 2.0, 3.0), rotate_cell=True)
+    noise = potential.predict(turned)["energy"] - potential.predict(frames)["energy"]
+    assert np.abs(noise).max() / 8 <= 8e-9
+
+
 def test_clusters_keep_their_factor_and_their_origin(frames, fitted):
     for name in ("pair", "triplet"):
         term, points = TERMS[name], fitted[name].sparse_points_[0]

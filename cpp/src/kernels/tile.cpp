@@ -29,11 +29,46 @@ T direct_squared_distance(const T* x, const T* y, index_t n) {
   return (a - b).square().sum();
 }
 
+/// Sums of term(x_d - y_d) with columns of the tile as lanes: Y is transposed in panels of `width` rows, and a block of
+/// `height` x `width` sums stays in registers.
+template <class T, class Term>
+void difference_tile(MatView<const T> X, MatView<const T> Y, MatView<T> out, const Term& term) {
+  constexpr int width = 128 / sizeof(T), height = 4;
+  using Lanes = Eigen::Array<T, width, 1>;
+  const index_t D = X.cols;
+  Buffer<T> panel(D * width);
+  for (index_t j = 0; j < Y.rows; j += width) {
+    const index_t cols = std::min<index_t>(width, Y.rows - j);
+    for (index_t d = 0; d < D; ++d) {
+      for (index_t c = 0; c < width; ++c) panel[d * width + c] = c < cols ? Y(j + c, d) : 0;
+    }
+    for (index_t i = 0; i < X.rows; i += height) {
+      const T* x[height];
+      for (int r = 0; r < height; ++r) x[r] = X.row(std::min(i + r, X.rows - 1));
+      Lanes s0 = Lanes::Zero(), s1 = Lanes::Zero(), s2 = Lanes::Zero(), s3 = Lanes::Zero();
+      for (index_t d = 0; d < D; ++d) {
+        const Lanes y = Eigen::Map<const Lanes, Eigen::Aligned64>(panel.data() + d * width);
+        s0 += term(y - x[0][d]);
+        s1 += term(y - x[1][d]);
+        s2 += term(y - x[2][d]);
+        s3 += term(y - x[3][d]);
+      }
+      const Lanes* sums[height] = {&s0, &s1, &s2, &s3};
+      for (int r = 0; r < height && i + r < X.rows; ++r) std::copy_n(sums[r]->data(), cols, out.row(i + r) + j);
+    }
+  }
+}
+
 /// |x|^2 + |y|^2 - 2 x.y loses digits where x and y nearly agree: there the distance is taken directly, so that equal
-/// rows are at distance 0 exactly. The bound leaves ten digits of u (four in single precision) on the quick way.
+/// rows are at distance 0 exactly. The bound leaves ten digits of u (four in single precision) on the quick way. Rows of
+/// few features, where the quick way is not quicker, are always taken directly: their sparse points lie densely, so that
+/// weights are large and every digit of k counts.
 template <class T>
 void squared_distance_tile(TileRows<T> X, TileRows<T> Y, MatView<T> out) {
   constexpr T close = sizeof(T) == 8 ? T(1e-6) : T(1e-3);
+  if (X.rows.cols <= few_features) {
+    return difference_tile(X.rows, Y.rows, out, [](const auto& difference) { return difference.square(); });
+  }
   dot_tile(X.rows, Y.rows, out);
   for (index_t i = 0; i < out.rows; ++i) {
     T* u = out.row(i);
@@ -54,36 +89,6 @@ void squared_distance_tile(TileRows<T> X, TileRows<T> Y, MatView<T> out) {
   }
 }
 
-/// Sums of |x_d - y_d| with columns of the tile as lanes: Y is transposed in panels of `width` rows, and a block of
-/// `height` x `width` sums stays in registers.
-template <class T>
-void l1_tile(MatView<const T> X, MatView<const T> Y, MatView<T> out) {
-  constexpr int width = 128 / sizeof(T), height = 4;
-  using Lanes = Eigen::Array<T, width, 1>;
-  const index_t D = X.cols;
-  Buffer<T> panel(D * width);
-  for (index_t j = 0; j < Y.rows; j += width) {
-    const index_t cols = std::min<index_t>(width, Y.rows - j);
-    for (index_t d = 0; d < D; ++d) {
-      for (index_t c = 0; c < width; ++c) panel[d * width + c] = c < cols ? Y(j + c, d) : 0;
-    }
-    for (index_t i = 0; i < X.rows; i += height) {
-      const T* x[height];
-      for (int r = 0; r < height; ++r) x[r] = X.row(std::min(i + r, X.rows - 1));
-      Lanes s0 = Lanes::Zero(), s1 = Lanes::Zero(), s2 = Lanes::Zero(), s3 = Lanes::Zero();
-      for (index_t d = 0; d < D; ++d) {
-        const Lanes y = Eigen::Map<const Lanes, Eigen::Aligned64>(panel.data() + d * width);
-        s0 += (y - x[0][d]).abs();
-        s1 += (y - x[1][d]).abs();
-        s2 += (y - x[2][d]).abs();
-        s3 += (y - x[3][d]).abs();
-      }
-      const Lanes* sums[height] = {&s0, &s1, &s2, &s3};
-      for (int r = 0; r < height && i + r < X.rows; ++r) std::copy_n(sums[r]->data(), cols, out.row(i + r) + j);
-    }
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -94,7 +99,7 @@ void argument_tile(KernelArgument argument, TileRows<T> X, TileRows<T> Y, MatVie
     case KernelArgument::squared_distance:
       return squared_distance_tile(X, Y, out);
     case KernelArgument::l1_distance:
-      return l1_tile(X.rows, Y.rows, out);
+      return difference_tile(X.rows, Y.rows, out, [](const auto& difference) { return difference.abs(); });
   }
 }
 

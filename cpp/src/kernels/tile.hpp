@@ -16,6 +16,9 @@ struct TileRows {
   const T* squared_norms;
 };
 
+/// Up to so many features, differences of rows are taken directly rather than by GEMM.
+constexpr index_t few_features = 8;
+
 /// Rows or columns of a tile: 256 x 256 doubles stay in the second-level cache of most processors. Smaller ones where a
 /// matrix would give too few tiles to share among threads; from the shape alone, so that results do not depend on the
 /// number of threads.

@@ -125,6 +125,14 @@ class TermEvaluator {
     const MatView<const double> points = sparse_.rows.tile(t.first, t.last, nullptr).rows;
     if (kernel_.argument() == KernelArgument::dot) {
       product(1.0, C, points, 0.0, gradient);
+    } else if (gradient.cols <= few_features) {  // as in argument_tile: nothing cancels
+      for (index_t i = 0; i < C.rows; ++i) {
+        double sums[few_features] = {};
+        for (index_t m = 0; m < C.cols; ++m) {
+          for (index_t d = 0; d < gradient.cols; ++d) sums[d] += C(i, m) * (gradient(i, d) - points(m, d));
+        }
+        for (index_t d = 0; d < gradient.cols; ++d) gradient(i, d) = 2 * sums[d];
+      }
     } else {
       for (index_t i = 0; i < C.rows; ++i) {
         double sum = 0;

@@ -211,7 +211,11 @@ class Potential(BaseEstimator):
                     for t, term in enumerate(terms)
                 ]
             sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
-            system = SparseSystem(_block_diagonal([term.gram() for term in sparse_terms]), solver=self.solver)
+            system = SparseSystem(
+                _block_diagonal([term.gram() for term in sparse_terms]),
+                solver=self.solver,
+                pivot_floor=np.concatenate([np.full(len(term), term.pivot_floor) for term in sparse_terms]),
+            )
         for done, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock):
             with clock("solver"):
                 system.update(K, y, sigma)
