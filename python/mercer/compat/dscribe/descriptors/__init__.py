@@ -1,0 +1,5 @@
+"""DScribe's descriptors."""
+
+from mercer.compat.dscribe.descriptors.soap import SOAP
+
+__all__ = ["SOAP"]

@@ -1,0 +1,1 @@
+"""DScribe kernels."""

@@ -1,0 +1,204 @@
+"""DScribe's interface: its numbers, its shapes, and derivatives of what mercer gives."""
+
+import copy
+from pathlib import Path
+
+import mercer
+import numpy as np
+import peer_cases
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from mercer.compat.dscribe import SOAP
+from mercer.errors import ConfigError, DataError
+
+STRUCTURES, CASES, ARRAYS = peer_cases.read(Path(__file__).parents[1] / "reference" / "peers")
+SMALL = {"r_cut": 3.0, "n_max": 3, "l_max": 2, "sigma": 0.5}
+CRYSTAL = STRUCTURES["tric"]
+WATER = molecule("H2O")
+
+
+@pytest.mark.parametrize(("package", "case"), CASES, ids=[case["id"] for _, case in CASES])
+def test_numbers_of_the_package(package, case):
+    kwargs = copy.deepcopy(case)
+    achieved, tolerance = peer_cases.check(package, case, STRUCTURES, ARRAYS)
+    assert achieved <= tolerance
+    assert case == kwargs, "arguments are changed"
+
+
+# ------------------------------------------------------------------------------------------------------------- SOAP
+
+SOAPS = {
+    "gto": {},
+    "polynomial": {"rbf": "polynomial"},
+    "mu2": {"compression": {"mode": "mu2", "species_weighting": {"Ga": 0.5, "As": 1.7, "O": 2.2}}},
+    "mu1nu1": {"compression": {"mode": "mu1nu1", "species_weighting": {"Ga": 0.5, "As": 1.7, "O": 2.2}}},
+    "crossover": {"compression": {"mode": "crossover"}},
+    "poly": {"weighting": {"function": "poly", "r0": 3.5, "c": 1.3, "m": 2.0}},
+    "pow": {"weighting": {"function": "pow", "r0": 2.0, "c": 1.1, "d": 0.7, "m": 3.0}},
+    "outer": {"average": "outer"},
+    "inner": {"average": "inner"},
+    "inner mu1nu1": {"average": "inner", "compression": {"mode": "mu1nu1"}},
+}
+
+
+@pytest.mark.parametrize("options", SOAPS.values(), ids=SOAPS)
+@pytest.mark.parametrize("attach", [False, True])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_analytical_derivatives_of_soap(options, attach, periodic):
+    soap = SOAP(species=["Ga", "As", "O"], periodic=periodic, **SMALL, **options)
+    centers = [0, [0.3, 0.4, 0.5], 3, CRYSTAL.positions[1] + CRYSTAL.cell.array[0] * periodic]
+    derivatives, rows = soap.derivatives(CRYSTAL, centers=centers, attach=attach)
+    numerical = soap.derivatives(CRYSTAL, centers=centers, attach=attach, method="numerical", return_descriptor=False)
+    n_rows = 4 if soap.average == "off" else 1
+    assert derivatives.shape == numerical.shape == (n_rows, 4, 3, soap.get_number_of_features())
+    assert np.abs(derivatives - numerical).max() <= 1e-7 * np.abs(derivatives).max()
+    assert (rows == soap.create(CRYSTAL, centers=centers)).all()
+    assert rows.shape == ((4, derivatives.shape[-1]) if soap.average == "off" else (derivatives.shape[-1],))
+
+
+@pytest.mark.parametrize("average", ["off", "inner", "outer"])
+def test_numerical_derivatives_are_those_of_create(average):
+    soap = SOAP(species=["H", "O"], average=average, **SMALL)
+    change = np.random.default_rng(2).normal(size=(3, 3))
+    derivatives = soap.derivatives(WATER, attach=True, method="numerical", return_descriptor=False)
+    moved = [WATER.copy() for _ in range(2)]
+    for atoms, sign in zip(moved, (1, -1), strict=True):
+        atoms.positions += sign * 1e-4 * change
+    expected = (soap.create(moved[0]) - soap.create(moved[1])) / 2e-4
+    ours = np.einsum("iakf,ak->if", derivatives, change)
+    assert np.abs(ours - expected.reshape(ours.shape)).max() <= 1e-6 * np.abs(expected).max()
+
+
+def test_soap_of_lists_and_atoms_to_include():
+    soap = SOAP(species=["H", "O", "C"], dtype="float32", **SMALL)
+    ethanol, n = molecule("CH3CH2OH"), soap.get_number_of_features()
+    assert soap.create(WATER).dtype == np.float32
+    assert soap.create([WATER, WATER], centers=[[0], [2]]).shape == (2, 1, n)
+    listed = soap.create([WATER, ethanol], n_jobs=2)
+    assert [rows.shape for rows in listed] == [(3, n), (9, n)]
+    assert (listed[1] == soap.create(ethanol)).all()
+    assert [row.shape for row in soap.create([WATER, ethanol], centers=[[0, 1], [[0.0, 0.0, 3.0]]])] == [(2, n), (1, n)]
+    everything = soap.derivatives(ethanol, attach=True, return_descriptor=False)
+    chosen = soap.derivatives(ethanol, include=[4, 0], attach=True, return_descriptor=False)
+    assert (chosen == everything[:, [4, 0]]).all()
+    left = soap.derivatives(ethanol, exclude=[4, 0], attach=True, n_jobs=-1, return_descriptor=False)
+    assert (left == everything[:, [1, 2, 3, 5, 6, 7, 8]]).all()
+    both, rows = soap.derivatives([ethanol, ethanol], centers=[[1], [2]], include=[[0], [3]], attach=True)
+    assert both.shape == (2, 1, 1, 3, n) and rows.shape == (2, 1, n)
+    assert (both[1, 0, 0] == everything[2, 3]).all()
+    averaged = SOAP(species=["H", "O", "C"], average="outer", **SMALL)
+    assert averaged.create([WATER, ethanol]).shape == (2, n)
+    assert averaged.derivatives([WATER, ethanol], include=[[0], [1]])[0].shape == (2, 1, 1, 3, n)
+
+
+def test_locations_in_soap():
+    soap = SOAP(species=["O", "H", "C", 1], **SMALL)
+    assert soap.species == ["H", "C", "O"]
+    both = SOAP(species=["C", "O"], **SMALL)
+    carbon_monoxide = Atoms("CO", [[0, 0, 0], [0, 0, 1.1]])
+    rows, reference = soap.create(carbon_monoxide), both.create(carbon_monoxide)
+    for pair in (("C", "C"), ("C", "O"), ("O", "C"), (8, 8)):
+        assert np.abs(rows[:, soap.get_location(pair)] - reference[:, both.get_location(pair)]).max() <= 1e-12
+    assert (rows[:, soap.get_location(("H", "O"))] == 0).all()
+    for mode, pair in (("mu1nu1", ("C", "C")), ("crossover", ("C", "C")), ("mu2", ("O", "C"))):
+        soap = SOAP(species=["H", "C", "O"], compression={"mode": mode}, **SMALL)
+        n, total = {"mu1nu1": 9, "crossover": 6, "mu2": 6}[mode] * 3, soap.get_number_of_features()
+        assert soap.get_location(pair) == (slice(0, n) if mode == "mu2" else slice(n, 2 * n))
+        assert total == (n if mode == "mu2" else 3 * n) == soap.create(WATER).shape[1]
+        if mode != "mu2":
+            with pytest.raises(ConfigError, match="only pairs of one element"):
+                soap.get_location(("H", "C"))
+
+
+def test_soap_does_not_depend_on_the_cell():
+    """DScribe loses neighbours of atoms outside of the cell, and of images that are not neighbours of the cell."""
+    soap = SOAP(species=["Ga", "As", "O"], periodic=True, **SMALL)
+    moved = CRYSTAL.copy()
+    moved.positions[1] += 2 * CRYSTAL.cell.array[0] - 3 * CRYSTAL.cell.array[2]
+    assert np.abs(soap.create(moved) - soap.create(CRYSTAL)).max() <= 1e-10 * soap.create(CRYSTAL).max()
+    still = SOAP(species=["Ga", "As", "O"], **SMALL)
+    free = CRYSTAL.copy()
+    free.pbc = False
+    assert (still.create(CRYSTAL) == still.create(free)).all()
+
+
+def test_many_functions_are_exact():
+    """At n_max = 14 the root that DScribe takes in double precision has lost all digits; the density has not."""
+    soap = SOAP(species=["Si"], r_cut=5.0, n_max=14, l_max=1, sigma=0.5, periodic=True)
+    rows = soap.create(bulk("Si"))
+    assert np.isfinite(rows).all() and np.abs(rows[0] - rows[1])[: 14 * 15 // 2].max() <= 1e-9 * np.abs(rows).max()
+
+
+def build(**options):
+    return SOAP(**({"species": ["H", "O"], **SMALL} | options))
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "message"),
+    [
+        (lambda: build(species=None), ConfigError, "species=None: give the elements"),
+        (lambda: build(species="HO"), ConfigError, "species='HO': expected a list"),
+        (lambda: build(species=[]), ConfigError, "species is empty"),
+        (lambda: build(species=["Hx"]), ConfigError, "'Hx' is no element"),
+        (lambda: build(r_cut=None), ConfigError, "r_cut=None: the weighting does not give one"),
+        (lambda: build(r_cut=1.0), ConfigError, "r_cut=1.0: rbf='gto' expects more than 1 Angstrom"),
+        (lambda: build(n_max=0), ConfigError, "n_max=0"),
+        (lambda: build(l_max=21), ConfigError, "l_max=21: expected at most 20"),
+        (lambda: build(sigma=0), ConfigError, "sigma=0"),
+        (lambda: build(rbf="gt"), ConfigError, "rbf='gt' is unknown"),
+        (lambda: build(average="in"), ConfigError, "average='in' is unknown"),
+        (lambda: build(dtype="float16"), ConfigError, "dtype='float16' is unknown"),
+        (lambda: build(weighting={}), ConfigError, "expected a 'function'"),
+        (lambda: build(weighting={"function": "pow", "r0": 1}), ConfigError, "c is missing; 'pow' needs r0, c, d, m"),
+        (lambda: build(weighting={"w0": 1, "r": 1}), ConfigError, "a key of weighting='r' is unknown"),
+        (lambda: build(weighting={"w0": -1}), ConfigError, r"weighting\['w0'\]=-1: expected a finite number >= 0"),
+        (
+            lambda: build(weighting={"function": "pow", "r0": 1, "c": 1, "d": 0, "m": 3}),
+            ConfigError,
+            "'pow' with d = 0 diverges at the centre; give w0",
+        ),
+        (lambda: build(compression={"mode": "mu3"}), ConfigError, "compression mode='mu3' is unknown"),
+        (lambda: build(compression={"species_weighting": {"H": 1}}), ConfigError, "a weight for each of the species"),
+        (lambda: build().create(molecule("CH4")), DataError, "system 0 holds C, but species are H, O"),
+        (lambda: build().create(WATER, centers=[]), DataError, "centers is empty"),
+        (lambda: build().create(WATER, centers=[3]), DataError, "center 3: expected the index of one of the 3 atoms"),
+        (lambda: build().create(WATER, centers=[[0, 0]]), DataError, "three finite Cartesian coordinates"),
+        (lambda: build().create(WATER, n_jobs=0), ConfigError, "n_jobs=0"),
+        (lambda: build().create([WATER], centers=[0]), DataError, "one entry for each of the 1 systems"),
+        (lambda: build().derivatives(WATER, include=[0], exclude=[1]), ConfigError, "give one of them"),
+        (lambda: build().derivatives(WATER, include=[5]), DataError, r"include=\[5\]: expected different indices"),
+        (lambda: build().derivatives(WATER, method="exact"), ConfigError, "method='exact' is unknown"),
+        (
+            lambda: build(average="inner").derivatives(WATER, method="analytical"),
+            ConfigError,
+            "use method='numerical'",
+        ),
+        (lambda: build().get_location(("H", "C")), ConfigError, "expected two of H, O"),
+    ],
+)
+def test_refusals_of_soap(action, error, message):
+    with pytest.raises(error, match=message):
+        action()
+
+
+def test_sparse_needs_its_package(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sparse", None)
+    with pytest.raises(ConfigError, match="sparse=True needs the package sparse"):
+        build(sparse=True)
+
+    class COO:
+        def __init__(self, array):
+            self.array = array
+
+        from_numpy = classmethod(lambda cls, array: cls(array))
+
+    monkeypatch.setitem(__import__("sys").modules, "sparse", type("sparse", (), {"COO": COO}))
+    result = build(sparse=True).create(WATER)
+    assert isinstance(result, COO) and (result.array == build().create(WATER)).all()
+    listed = build(sparse=True, species=["H", "C", "O"]).create([WATER, molecule("CH4")])
+    assert [part.array.shape[0] for part in listed] == [3, 5]
+
+
+def test_the_power_spectrum_inside():
+    assert isinstance(build().power_spectrum, mercer.SOAP)
