@@ -8,6 +8,7 @@
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/inverse_powers.hpp"
+#include "mercer/descriptors/mbtr.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
 #include "mercer/descriptors/sine_matrix.hpp"
@@ -271,6 +272,66 @@ py::tuple contract(const Array<double>& Q, const Make& make) {
                                        pooled_array<double>(std::move(vectors), {n_entries, 3})));
 }
 
+void bind_mbtr(py::module_& m) {
+  using mercer::Mbtr;
+  using mercer::MbtrParameters;
+  using mercer::MbtrPart;
+  using mercer::WeightFactor;
+  py::class_<MbtrPart>(m, "MbtrPart")
+      .def(py::init([](int order, const std::string& geometry, double first, double last, index_t n, double sigma,
+                       const std::string& broadening, const std::string& values, bool centered, bool normalized,
+                       const std::vector<std::tuple<std::string, std::map<std::string, double>, bool>>& weights,
+                       double threshold) {
+             MbtrPart p{order, geometry, first, last, n, sigma, broadening, values, centered, normalized, {}, threshold};
+             for (const auto& [function, parameters, legs_only] : weights) {
+               p.weights.push_back(WeightFactor{function, parameters, legs_only});
+             }
+             return p;
+           }),
+           py::kw_only(), py::arg("order"), py::arg("geometry"), py::arg("first"), py::arg("last"), py::arg("n"),
+           py::arg("sigma"), py::arg("broadening"), py::arg("values"), py::arg("centered"), py::arg("normalized"),
+           py::arg("weights"), py::arg("threshold"));
+  py::class_<MbtrParameters>(m, "MbtrParameters")
+      .def(py::init([](std::vector<std::int32_t> species, std::vector<MbtrPart> parts, std::vector<double> correlation,
+                       const std::string& normalization, bool ignore_unknown, double max_tuples) {
+             return MbtrParameters{std::move(species), std::move(parts), std::move(correlation),
+                                   normalization,      ignore_unknown,   max_tuples};
+           }),
+           py::kw_only(), py::arg("species"), py::arg("parts"), py::arg("correlation"), py::arg("normalization"),
+           py::arg("ignore_unknown"), py::arg("max_tuples"));
+  m.def("mbtr_geometries", &mercer::mbtr_geometries);
+  m.def("mbtr_weights", &mercer::mbtr_weights);
+  m.def("mbtr_broadenings", &mercer::mbtr_broadenings);
+
+  py::class_<Mbtr, mercer::StructureDescriptor>(m, "Mbtr")
+      .def(py::init<MbtrParameters>(), py::arg("parameters"))
+      .def(
+          "transform_weighed",
+          [](const Mbtr& mbtr, const StructureBatch& structures, const PairList& pairs, Array<double>& out) {
+            const auto view = mutable_matrix_view(out, "out");
+            std::vector<double> total(mbtr.n_parts()), outside(mbtr.n_parts());
+            {
+              const py::gil_scoped_release release;
+              mbtr.transform(structures, pairs, view, total, outside);
+            }
+            return std::make_pair(total, outside);
+          },
+          py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
+      .def(
+          "transform_channels",
+          [](const Mbtr& mbtr, const StructureBatch& structures, const PairList& pairs) {
+            std::vector<double> total(mbtr.n_parts()), outside(mbtr.n_parts());
+            Mbtr::SparseRows rows;
+            {
+              const py::gil_scoped_release release;
+              rows = mbtr.transform_channels(structures, pairs, total, outside);
+            }
+            const auto array = [](const std::vector<index_t>& v) { return py::array_t<index_t>(v.size(), v.data()); };
+            return py::make_tuple(array(rows.frame_offsets), array(rows.channels), pooled(rows.values), total, outside);
+          },
+          py::arg("structures"), py::arg("pairs"));
+}
+
 }  // namespace
 
 void bind_descriptors(py::module_& m) {
@@ -417,4 +478,6 @@ void bind_descriptors(py::module_& m) {
            }),
            py::kw_only(), py::arg("species"), py::arg("pair_powers"), py::arg("triple_powers"), py::arg("r_cut"),
            py::arg("cutoff"), py::arg("width"));
+
+  bind_mbtr(m);
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from mercer.descriptors import (
+    MBTR,
     SOAP,
     BagOfBonds,
     ClusterDistances,
@@ -71,8 +72,31 @@ class Structures:
     extensive: bool = True
 
 
+def mbtr(correlated=False, **options):
+    """An example with k = 2 and 3 and weights that end smoothly at the cutoff."""
+
+    def make(species, r_cut):
+        correlation = np.cos(np.arange(2 * len(species))).reshape(2, -1) if correlated else None
+        cutoff = {"r_cut": r_cut, "cutoff": "polynomial", "cutoff_width": 1.0}
+        k2 = {"geometry": "inverse_distance", "grid": (0, 1.5, 20), "sigma": 0.1, "weight": "inverse_square"}
+        k3 = {
+            "geometry": "cosine",
+            "grid": (-1, 1, 12),
+            "sigma": 0.2,
+            "weight": {"function": "exponential", "scale": 0.3},
+        }
+        return MBTR(species, k2=k2 | cutoff, k3=k3 | cutoff, correlation=correlation, **options)
+
+    return make
+
+
 #: name in the registry, and where there are several, a word -> example.
 STRUCTURES = {
+    "MBTR": Structures(mbtr()),
+    "MBTR correlated": Structures(mbtr(correlated=True)),
+    "MBTR l2": Structures(mbtr(normalization="l2"), extensive=False),
+    "MBTR n_atoms": Structures(mbtr(normalization="n_atoms"), extensive=False),
+    "MBTR valle_oganov": Structures(mbtr(normalization="valle_oganov"), CRYSTALS, extensive=False),
     "CoulombMatrix": Structures(lambda species, r_cut: CoulombMatrix(9, permutation="none"), MOLECULES, True),
     "CoulombMatrix sorted": Structures(lambda species, r_cut: CoulombMatrix(9, unit="bohr"), MOLECULES),
     "CoulombMatrix eigenvalues": Structures(

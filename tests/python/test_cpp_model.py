@@ -326,7 +326,7 @@ def change(header, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["terms", 0, "descriptor", "type"], "MBTR", r"terms\[0\], descriptor: 'MBTR' is a descriptor .* SOAP"),
+        (["terms", 0, "descriptor", "type"], "FCHL", r"terms\[0\], descriptor: 'FCHL' is a descriptor .* SOAP"),
         (["terms", 0, "descriptor", "twist"], 1.0, r"terms\[0\], descriptor: twist is unknown"),
         (["terms", 1, "descriptor", "radial_basis"], "wavelet", "wavelet"),
         (["terms", 1, "descriptor", "r_cut"], "far", r"terms\[1\], descriptor: r_cut = \"far\", expected a number"),

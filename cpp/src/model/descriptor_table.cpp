@@ -5,6 +5,7 @@
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/inverse_powers.hpp"
+#include "mercer/descriptors/mbtr.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
 #include "mercer/descriptors/radial_spectrum.hpp"
 #include "mercer/descriptors/sine_matrix.hpp"
@@ -125,6 +126,56 @@ Made inverse_powers(const Fields& fields) {
                                          fields.integers("triple_powers"), cutoff);
 }
 
+/// A part of an MBTR: python/mercer/descriptors/mbtr.py, MBTRPart.
+MbtrPart mbtr_part(const Fields& fields, int order) {
+  fields.allow_only({"geometry", "grid", "sigma", "weight", "threshold", "r_cut", "cutoff", "cutoff_width", "broadening",
+                     "values", "centered", "normalized"});
+  MbtrPart p;
+  p.order = order;
+  p.geometry = fields.text("geometry");
+  const auto grid = fields.numbers("grid");
+  MERCER_REQUIRE(grid.size() == 3, fields.where(), ", grid: expected first, last, n");
+  p.first = grid[0];
+  p.last = grid[1];
+  p.n = static_cast<index_t>(grid[2]);
+  p.sigma = fields.number("sigma");
+  p.broadening = fields.text("broadening");
+  p.values = fields.text("values");
+  p.centered = fields.flag("centered");
+  p.normalized = fields.flag("normalized");
+  p.threshold = fields.number("threshold");
+  for (const Fields& factor : fields.objects("weight")) {
+    p.weights.push_back({factor.text("function"), factor.named_numbers_except({"function", "edges"}),
+                         factor.text("edges") == "legs"});
+  }
+  if (fields.has("r_cut") && order > 1) {
+    const bool step = fields.text("cutoff") == "none";
+    WeightFactor cutoff{step ? "step" : fields.text("cutoff"), {{"r_cut", fields.number("r_cut")}}, true};
+    if (!step) cutoff.parameters["width"] = fields.number("cutoff_width");
+    p.weights.push_back(std::move(cutoff));
+  }
+  return p;
+}
+
+MbtrParameters mbtr_parameters(const Fields& fields, std::vector<std::string> own) {
+  own.insert(own.end(), {"type", "species", "k2", "k3", "k4", "correlation", "normalization", "ignore_unknown",
+                         "max_tuples"});
+  fields.allow_only(own);
+  MbtrParameters p;
+  p.species = fields.integers("species");
+  for (int k = 1; k <= 4; ++k) {
+    const std::string name = "k" + std::to_string(k);
+    if (fields.has(name)) p.parts.push_back(mbtr_part(fields.object(name), k));
+  }
+  if (fields.has("correlation")) p.correlation = fields.matrix("correlation");
+  p.normalization = fields.text("normalization");
+  p.ignore_unknown = fields.flag("ignore_unknown");
+  p.max_tuples = fields.number("max_tuples");
+  return p;
+}
+
+Made mbtr(const Fields& fields) { return std::make_unique<Mbtr>(mbtr_parameters(fields, {"k1"})); }
+
 struct Entry {
   const char* type;
   Made (*make)(const Fields&);
@@ -137,6 +188,7 @@ constexpr Entry table[] = {
     {"Triplet", triplet},
     {"ClusterDistances", cluster_distances},
     {"CoulombMatrix", atom_matrix<CoulombMatrix>},
+    {"MBTR", mbtr},
     {"InverseDistances", inverse_distances},
     {"SineMatrix", atom_matrix<SineMatrix>},
     {"BagOfBonds", bag_of_bonds},

@@ -7,6 +7,7 @@ from mercer.descriptors.bag_of_bonds import BagOfBonds
 from mercer.descriptors.cluster_distances import ClusterDistances
 from mercer.descriptors.coulomb_matrix import CoulombMatrix, InverseDistances
 from mercer.descriptors.inverse_powers import InversePowers
+from mercer.descriptors.mbtr import MBTR, MBTRPart
 from mercer.descriptors.pair_distance import PairDistance
 from mercer.descriptors.radial_spectrum import RadialSpectrum
 from mercer.descriptors.sine_matrix import SineMatrix
@@ -15,6 +16,7 @@ from mercer.descriptors.triplet import Triplet
 
 __all__ = [
     "DESCRIPTORS",
+    "MBTR",
     "MIN_DISTANCE",
     "SOAP",
     "BagOfBonds",
@@ -25,6 +27,7 @@ __all__ = [
     "Gradients",
     "InverseDistances",
     "InversePowers",
+    "MBTRPart",
     "PairDistance",
     "RadialSpectrum",
     "RawGradients",
