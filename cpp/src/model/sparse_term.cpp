@@ -156,9 +156,13 @@ void SparseTerm::frame_variance(const StructureBatch& structures, const PairList
 void SparseTerm::atom_variance(const StructureBatch& structures, const PairList& pairs, Span<double> out) const {
   if (!descriptor_->has_factor()) {
     const Rows found = rows(structures, pairs);
-    const Buffer<double> diagonal(out.size);
-    gram_diagonal(*kernel_, {found.values.data(), out.size, n_features()}, diagonal.span());
-    for (index_t i = 0; i < out.size; ++i) out[i] += variance_ * diagonal[i];
+    const Buffer<double> diagonal(found.layout.n_rows());
+    gram_diagonal(*kernel_, {found.values.data(), diagonal.size(), n_features()}, diagonal.span());
+    // Rows of atoms, or of frames whose atoms have equal shares.
+    std::vector<double> deviations(out.size, 0.0);
+    for (double& value : diagonal.span()) value = std::sqrt(value);
+    descriptor_->share(structures, pairs, diagonal.span(), deviations);
+    for (index_t i = 0; i < out.size; ++i) out[i] += variance_ * deviations[i] * deviations[i];
     return;
   }
   const Buffer<double> K(out.size * n_points());

@@ -95,6 +95,8 @@ class Descriptor:
 
     #: Atoms of other elements than `species` are left out, instead of being an error.
     ignore_unknown = False
+    #: Whether there is one row for every frame: models of such rows learn energies only, and predict forces.
+    per_frame = False
 
     @cached_property
     def _core(self):

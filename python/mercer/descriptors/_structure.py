@@ -10,6 +10,7 @@ class StructureDescriptor(Descriptor):
     `gradients` hold an entry for every atom: the derivative of the row of its frame.
     """
 
+    per_frame = True
     #: Any element may occur, unless a subclass says otherwise.
     species = None
 
@@ -17,3 +18,7 @@ class StructureDescriptor(Descriptor):
     def ignore_unknown(self):
         """Without species, any element may occur."""
         return self.species is None
+
+    def kind_labels(self):
+        """Name of the one group that the rows are in."""
+        return [("structure",)]

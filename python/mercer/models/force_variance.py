@@ -34,6 +34,8 @@ def force_variance(descriptor, kernel, environments, match_groups=True):
     ----------
     A. P. Bartok and G. Csanyi, Int. J. Quantum Chem. 115, 1051 (2015), section 3.
     """
+    if descriptor.per_frame:
+        return _of_frames(descriptor, kernel, environments)
     X, groups = descriptor.transform(environments), descriptor.rows(environments).groups
     variance = np.zeros((environments.structures.n_atoms, 3))
     atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X)
@@ -52,6 +54,16 @@ def force_variance(descriptor, kernel, environments, match_groups=True):
         if match_groups:
             sums = sums * (groups[mine][:, None] == groups[mine])
         variance[atom] = sums.sum(axis=(1, 2))
+    return np.maximum(variance, 0.0)
+
+
+def _of_frames(descriptor, kernel, environments):
+    """The same where a row is a frame, which all of its atoms move."""
+    X, gradients = descriptor.transform(environments), descriptor.gradients(environments)
+    variance = np.zeros((environments.structures.n_atoms, 3))
+    for atom, row, d in zip(gradients.neighbors, gradients.centers, gradients.values, strict=True):
+        G, H = np.einsum("af,af->a", d, d)[:, None, None], (d @ X[row])[:, None, None]
+        variance[atom] = _mixed(kernel, X[row : row + 1], G, H)[3].ravel()
     return np.maximum(variance, 0.0)
 
 

@@ -151,7 +151,13 @@ class FrameData:
             )
 
     def has_neighbours(self, cutoff):
-        """Which frames have any pair of atoms, images included, closer than `cutoff`: (n_frames,) bool array."""
+        """Which frames have any pair of atoms, images included, closer than `cutoff`: (n_frames,) bool array.
+
+        A cutoff of 0 is that of descriptors that need no neighbours, because they see all images: then those with
+        several atoms, or periodic.
+        """
+        if cutoff == 0:
+            return np.array([len(atoms) > 1 or atoms.pbc.any() for atoms in self.frames], bool)
         pairs = np.asarray(build_pairs(self.frames, cutoff).offsets)
         return pairs[self.offsets[1:]] > pairs[self.offsets[:-1]]
 

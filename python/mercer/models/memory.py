@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +54,6 @@ def format_bytes(size):
     return f"{size / 1024**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def n_points(term):
-    """Sparse points that a `Term` asks for."""
-    return sum(term.n_sparse.values()) if isinstance(term.n_sparse, Mapping) else term.n_sparse
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a fit takes, in bytes beyond the frames themselves.
@@ -93,8 +87,8 @@ class Plan:
         data : FrameData
             Training frames.
         all_targets : list of Targets
-        sizes : list of (int, int)
-            Features and sparse points of every term.
+        sizes : list of (int, int, bool)
+            Of every term: features, sparse points, and whether rows of features are frames instead of atoms.
         max_memory : int, str or None
 
         Raises
@@ -102,8 +96,8 @@ class Plan:
         ConfigError
             If no plan keeps to `max_memory`, with what takes most of it.
         """
-        n_points = sum(m for _, m in sizes)
-        state = 8 * (_MATRICES * n_points**2 + _SOLVER_ROWS * n_points + sum(2 * f * m for f, m in sizes)) + _SCRATCH
+        n_points = sum(m for _, m, _ in sizes)
+        state = 8 * (_MATRICES * n_points**2 + _SOLVER_ROWS * n_points + sum(2 * f * m for f, m, _ in sizes)) + _SCRATCH
         per_atom, per_row = _LABEL_BYTES
         state += per_atom * int(data.offsets[-1]) + per_row * sum(len(target.values) for target in all_targets)
         frame_bytes = np.zeros(len(data))
@@ -111,7 +105,8 @@ class Plan:
             frame_bytes += target.in_frames(data) * target.kind.n_rows(data.n_atoms) * 8.0 * n_points
         if len(sizes) > 1:  # blocks of terms, and the same side by side
             frame_bytes *= 2.0
-        frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * sum(f for f, _ in sizes))
+        of_atoms, of_frames = (sum(f for f, _, frames in sizes if frames == wanted) for wanted in (False, True))
+        frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * of_atoms) + 16.0 * of_frames
         largest = float(frame_bytes.max(initial=0.0))
         if max_memory is None:
             return cls(n_points, state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes)
@@ -125,7 +120,7 @@ class Plan:
                 f"and the labels, and {format_bytes(largest)} for the largest frame ({frame}); give at least "
                 f"{format_bytes(need)}, or lower n_sparse"
             )
-        least = max((8 * f * m for f, m in sizes), default=0)
+        least = max((8 * f * m for f, m, _ in sizes), default=0)
         return cls(
             n_points, state, max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest)), frame_bytes
         )

@@ -22,10 +22,10 @@ from mercer.io import write_model
 from mercer.linalg import SOLVERS, SparseSystem
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
-from mercer.models.memory import Plan, n_points, parse_bytes
+from mercer.models.memory import Plan, parse_bytes
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
-from mercer.models.sparse_points import choose_points
+from mercer.models.sparse_points import choose_points, count_points, group_name
 from mercer.models.term import SparseTerm, Term
 from mercer.models.timing import fit_seconds
 from mercer.structures import LABEL_KINDS, read_labels
@@ -55,7 +55,8 @@ class Potential(BaseEstimator):
         Standard deviation of the labels: ``energy`` in eV per atom (see `sigma_scaling`), ``energies`` (local energies)
         in eV, ``forces`` in eV/Angstrom per component, ``virial`` in eV per atom (of stresses too). A kind that is
         missing or None is not trained on. Default: 0.001 eV per atom, 0.01 eV, 0.1 eV/Angstrom, 0.05 eV per atom: those
-        of published potentials (Bartok et al., Phys. Rev. X 8, 041048 (2018)).
+        of published potentials (Bartok et al., Phys. Rev. X 8, 041048 (2018)); with terms on whole structures, which
+        cannot learn forces and virials, these are None.
     sigma_scaling : {"sqrt", "per_atom", "total"}
         The sigma of the energy, and of each component of the virial, of a frame of n atoms is sigma sqrt(n) (the rule
         of gap_fit; published GAP settings need it), sigma n, or sigma.
@@ -247,7 +248,8 @@ class Potential(BaseEstimator):
             "e0": {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)},
             "e0_sources": {symbol(z): source for z, source in zip(e0.species, e0.sources, strict=True)},
             "n_sparse": [
-                {symbol(z): int(n) for z, n in sorted(Counter(t.points.species.tolist()).items())} for t in sparse_terms
+                {group_name(t.descriptor, z): int(n) for z, n in sorted(Counter(t.points.species.tolist()).items())}
+                for t in sparse_terms
             ],
             "solver": solution.solver,
             "n_labels": int(solution.n_rows),
@@ -522,6 +524,17 @@ class Potential(BaseEstimator):
             if term.descriptor.species is not None:
                 data.require_species(term.descriptor.species, f"the descriptor {type(term.descriptor).__name__}")
 
+    def _check_gradients(self, data):
+        """Terms on whole structures learn no forces and virials."""
+        descriptor = self._of_structures()
+        for name, kind in ROW_KINDS.items():
+            if descriptor is not None and kind.gradient and self._trains_on(name) and data.labels.has(name).any():
+                raise ConfigError(
+                    f"{type(descriptor).__name__} describes whole structures, and terms on it learn energies only, but "
+                    f"the frames are labelled with {name}; leave them out of the fit, sigma={{'{name}': None, ...}}, "
+                    "or take a descriptor of atoms, such as SOAP"
+                )
+
     def _check_known(self, data):
         data.require_species(self.species_, "the potential")
         outside = np.flatnonzero(self.free_atoms_.outside_span(data.numbers, data.offsets))
@@ -567,6 +580,7 @@ class Potential(BaseEstimator):
         """All frames less the baseline; which are isolated atoms; those to train on, sorted by the kinds of labels that
         they have; E0; targets."""
         self._check_elements(data, terms)
+        self._check_gradients(data)
         data = self._less_baseline(data)
         isolated = self._isolated(data)
         usable = self._usable(data, isolated)
@@ -620,15 +634,14 @@ class Potential(BaseEstimator):
         return std.reshape(-1, 3) if kind == "forces" else std
 
     def _wants_gradients(self, forces):
-        possible = all(term.term.kernel.differentiable for term in self.terms_)
+        possible = all(term.term.kernel.differentiable and term.descriptor.differentiable for term in self.terms_)
         if isinstance(forces, str):
             check_choice(forces, ("auto",), "forces")
             return possible
         if forces and not possible:
-            kernel = next(term.term.kernel for term in self.terms_ if not term.term.kernel.differentiable)
-            raise ConfigError(
-                f"{kernel} has no derivative everywhere, so this potential has no forces; use forces=False"
-            )
+            parts = [part for term in self.terms_ for part in (term.term.kernel, term.descriptor)]
+            part = next(part for part in parts if not part.differentiable)
+            raise ConfigError(f"{part} has no derivative everywhere, so this potential has no forces; use forces=False")
         return bool(forces)
 
     def _residuals(self, data, all_targets, plan):
@@ -654,12 +667,18 @@ class Potential(BaseEstimator):
         }
 
     def _plan(self, training, all_targets, terms):
-        sizes = [(term.descriptor.n_features, n_points(term)) for term in terms]
+        sizes = [(t.descriptor.n_features, count_points(t, training), t.descriptor.per_frame) for t in terms]
         return Plan.of(training, all_targets, sizes, self.max_memory)
 
     def _trains_on(self, kind):
+        if self.sigma is None and ROW_KINDS[kind].gradient and self._of_structures() is not None:
+            return False
         per_config = (self.config_type_sigma or {}).values()
         return self._sigma()[kind] is not None or any(values.get(kind) is not None for values in per_config)
+
+    def _of_structures(self):
+        """The first descriptor of whole structures, or None."""
+        return next((term.descriptor for term in self._terms() if term.descriptor.per_frame), None)
 
     def _resolve_e0(self, data, training, isolated):
         """E0 of the elements of the training frames."""

@@ -11,6 +11,9 @@ from mercer.errors import ConfigError, DataError
 from mercer.models.frame_data import by_number, symbol
 from mercer.selection import select, split_count
 
+#: The number of sparse points that means every row of the training frames.
+ALL = "all"
+
 #: Environments that the points of a term are chosen from where `max_selection` is not given: this many, but their
 #: features take at most so many bytes.
 _MAX_SELECTION = 20_000
@@ -60,7 +63,8 @@ def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes
 
     The features of at most `max_selection` environments, drawn at random (seeded) from each species in proportion to
     its number, are held at once; the term's `selection` chooses among them. Of clusters the coordinates decide, and
-    each point keeps its factor; "cur" then takes leverage scores of the kernel.
+    each point keeps its factor; "cur" then takes leverage scores of the kernel. ``n_sparse="all"`` takes every row, in
+    order.
 
     Raises
     ------
@@ -71,6 +75,9 @@ def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes
     """
     descriptor = term.descriptor
     groups, offsets = _rows(term, data)
+    if term.n_sparse == ALL:
+        rows = np.arange(len(groups))
+        return _points(_features_of(rows, offsets, term, data, progress), rows, groups, offsets, data)
     species = groups if term.match_species else np.zeros_like(groups)
     shares = _shares(term, species)
     if max_selection is None:
@@ -98,10 +105,25 @@ def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes
             chosen = select(seen, term.n_sparse, groups=species[rows], **options)
     except ConfigError as error:
         raise DataError(f"sparse points: {error}") from error
-    rows = rows[chosen]
+    return _points(X[chosen], rows[chosen], groups, offsets, data)
+
+
+def _points(X, rows, groups, offsets, data):
+    """Sparse points of features X that are rows of the data with these indices."""
     frames = np.searchsorted(offsets, rows, side="right") - 1
-    origin = np.stack([data.origin[frames], rows - offsets[frames]], axis=1)
-    return SparsePoints(X[chosen], groups[rows], origin)
+    return SparsePoints(X, groups[rows], np.stack([data.origin[frames], rows - offsets[frames]], axis=1))
+
+
+def count_points(term, data):
+    """Sparse points that a term asks for, of these training frames."""
+    if term.n_sparse == ALL:
+        return len(_rows(term, data)[0])
+    return sum(term.n_sparse.values()) if isinstance(term.n_sparse, Mapping) else term.n_sparse
+
+
+def group_name(descriptor, group):
+    """What a group of rows is called: the element of the centre, or those of the cluster."""
+    return symbol(group) if descriptor.per_atom else "-".join(descriptor.kind_labels()[group])
 
 
 def _rows(term, data):
@@ -109,6 +131,8 @@ def _rows(term, data):
     descriptor = term.descriptor
     if descriptor.per_atom:
         return data.numbers, data.offsets
+    if descriptor.per_frame:
+        return np.zeros(len(data), np.int32), np.arange(len(data) + 1)
     groups, counts = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
     for chunk in data.chunks(_CHUNK_ATOMS):
         layout = descriptor.rows(chunk.environments(descriptor.r_cut))
@@ -122,13 +146,9 @@ def _shares(term, species):
     n_sparse = term.n_sparse
     found, counts = np.unique(species, return_counts=True)
     available = dict(zip(found.tolist(), counts.tolist(), strict=True))
-
-    def name(z):
-        return symbol(z) if term.descriptor.per_atom else "-".join(term.descriptor.kind_labels()[z])
-
     listing = f"{len(species)} in all"
     if term.match_species:
-        listing = ", ".join(f"{name(z)}: {n}" for z, n in available.items()) or listing
+        listing = ", ".join(f"{group_name(term.descriptor, z)}: {n}" for z, n in available.items()) or listing
     if not isinstance(n_sparse, Mapping):
         if n_sparse > len(species):
             raise DataError(
@@ -137,7 +157,9 @@ def _shares(term, species):
             )
         return dict(zip(found.tolist(), split_count(max(n_sparse, len(found)), counts), strict=True))
     if not term.descriptor.per_atom:
-        raise ConfigError("n_sparse: a number per element is for descriptors of atoms; give one number for clusters")
+        raise ConfigError(
+            "n_sparse: a number per element is for descriptors of atoms; give one number for clusters and structures"
+        )
     wanted = by_number(n_sparse)
     missing = [symbol(z) for z in available if z not in wanted]
     if missing:

@@ -14,7 +14,7 @@ from mercer.kernels import get_kernel
 from mercer.linalg import PIVOT_FLOOR
 from mercer.models.force_variance import force_variance
 from mercer.models.frame_data import by_symbol
-from mercer.models.sparse_points import SparsePoints
+from mercer.models.sparse_points import ALL, SparsePoints
 from mercer.rows import evaluate_term, label_rows, self_kernel_sums
 from mercer.selection import SELECTIONS
 
@@ -32,16 +32,18 @@ class Term:
     Parameters
     ----------
     descriptor : descriptor
-        One row of features per atom, such as `mercer.SOAP`, or per cluster of atoms, such as
-        `mercer.descriptors.PairDistance`.
+        One row of features per atom, such as `mercer.SOAP`, per cluster of atoms, such as
+        `mercer.descriptors.PairDistance`, or per frame, such as `mercer.descriptors.CoulombMatrix`; the last learn
+        energies only, and predict forces by their derivatives.
     kernel : kernel, str or dict
         Of two such rows, such as ``mercer.kernels.Polynomial(zeta=4)``; of unit amplitude. A name or dict is what
         `mercer.kernels.get_kernel` takes.
     delta : float
-        Prior standard deviation of a local energy, eV; the covariance is delta^2 k(x, x').
-    n_sparse : int or mapping
+        Prior standard deviation of the energy of a row, eV; the covariance is delta^2 k(x, x').
+    n_sparse : int, mapping or "all"
         Number of sparse points of the term, shared out among the species of the centres (or kinds of clusters) in
-        proportion to their numbers of environments, at least one each; or {element: number}.
+        proportion to their numbers of environments, at least one each; or {element: number}; or "all", every row of the
+        training frames. With rows per frame and "all", a fit to energies is kernel ridge regression.
     selection : str
         How they are chosen: a name of `mercer.selection`, for example "random", "fps" or "cur".
     match_species : bool
@@ -64,7 +66,7 @@ class Term:
     descriptor: object
     kernel: object
     delta: float = 1.0
-    n_sparse: int | Mapping = 1000
+    n_sparse: int | Mapping | str = 1000
     selection: str = "cur"
     match_species: bool = True
 
@@ -79,7 +81,7 @@ class Term:
                 raise ConfigError("Term: n_sparse per element needs match_species=True; give one number")
             for element, n in by_symbol(self.n_sparse).items():
                 check_count(n, f"n_sparse of {element}")
-        else:
+        elif self.n_sparse != ALL:
             check_count(self.n_sparse, "n_sparse")
         reason = discontinuity(self.descriptor)
         if reason:
@@ -88,13 +90,13 @@ class Term:
     def to_dict(self):
         """Plain types that `from_dict` turns back into an equal term."""
         n_sparse = self.n_sparse
+        if isinstance(n_sparse, Mapping):
+            n_sparse = {str(k): int(n) for k, n in n_sparse.items()}
         return {
             "descriptor": self.descriptor.to_dict(),
             "kernel": self.kernel.to_dict(),
             "delta": float(self.delta),
-            "n_sparse": {str(k): int(n) for k, n in n_sparse.items()}
-            if isinstance(n_sparse, Mapping)
-            else int(n_sparse),
+            "n_sparse": n_sparse if isinstance(n_sparse, dict | str) else int(n_sparse),
             "selection": self.selection,
             "match_species": bool(self.match_species),
         }
@@ -120,8 +122,8 @@ def discontinuity(descriptor):
 class SparseTerm:
     """A term with its sparse points: the basis functions delta^2 k(., x_m) of local energies.
 
-    A descriptor makes rows, one per atom, or one per cluster of atoms with a factor F as last column; the covariance of
-    two rows is delta^2 F F' k(x, x') where their groups match.
+    A descriptor makes rows, one per atom, one per frame, or one per cluster of atoms with a factor F as last column;
+    the covariance of two rows is delta^2 F F' k(x, x') where their groups match.
     """
 
     term: Term
@@ -180,8 +182,11 @@ class SparseTerm:
         atom, frame after frame."""
         wanted = {kind: kind in kinds for kind in ("energy", "forces", "virial")}
         found = {}
+        if self.descriptor.per_frame and wanted["forces"]:
+            wanted["forces"] = False
+            found["forces"] = self._force_rows(environments)
         if any(wanted.values()):
-            found = label_rows(
+            rows = label_rows(
                 self.descriptor,
                 self.term.kernel,
                 environments,
@@ -190,19 +195,34 @@ class SparseTerm:
                 match_groups=self.term.match_species,
                 **wanted,
             )
-            found = {kind: K.reshape(-1, len(self)) for kind, K in found.items()}
-            if self._variance != 1.0:
-                for K in found.values():
-                    K *= self._variance
+            for kind, K in rows.items():
+                found[kind] = K.reshape(-1, len(self))
+                if self._variance != 1.0:
+                    found[kind] *= self._variance
         if "energies" in kinds:
             found["energies"] = self.atom_rows(environments)
         return found
+
+    def _force_rows(self, environments):
+        """Rows of K for forces, where a row of features is a frame: (3 n_atoms, M)."""
+        kernel, Y = self.term.kernel, self.points.features
+        X, gradients = self.descriptor.transform(environments), self.descriptor.gradients(environments)
+        X, J = X[gradients.centers], gradients.values
+        along = J @ Y.T  # d(x . x_m) / d position
+        if kernel.argument == "dot":
+            slopes = kernel.derivatives((X @ Y.T).ravel())[1]
+        else:
+            squares = np.einsum("if,if->i", X, X)[:, None] + np.einsum("mf,mf->m", Y, Y) - 2 * X @ Y.T
+            slopes = kernel.derivatives(np.maximum(squares, 0.0).ravel())[1]
+            along = 2 * (np.einsum("iaf,if->ia", J, X)[:, :, None] - along)
+        K = -self._variance * slopes.reshape(len(X), 1, len(Y)) * along
+        return K.reshape(-1, len(Y))
 
     def atom_rows(self, environments, X=None):
         """Basis functions at the atoms: (n_atoms, M)."""
         X = self.descriptor.transform(environments) if X is None else X
         K = self._covariance(X, self.descriptor.rows(environments).groups)
-        if not self.descriptor.has_factor:
+        if self.descriptor.per_atom:
             return K
         columns = [self.descriptor.share(environments, column) for column in K.T]
         return np.stack(columns, axis=1) if columns else np.zeros((environments.structures.n_atoms, 0))
@@ -214,7 +234,8 @@ class SparseTerm:
         coordinates that clusters have.
         """
         if not self.descriptor.has_factor:
-            return self._variance * self.term.kernel.diag(self.descriptor.transform(environments))
+            of_rows = self._variance * self.term.kernel.diag(self.descriptor.transform(environments))
+            return of_rows if self.descriptor.per_atom else self.descriptor.share(environments, np.sqrt(of_rows)) ** 2
         values, vectors = np.linalg.eigh(self.gram())
         kept = values > 1e-10 * values[-1]
         half = self.atom_rows(environments) @ (vectors[:, kept] / np.sqrt(values[kept]))

@@ -7,8 +7,7 @@ import time
 import numpy as np
 
 from mercer.linalg import SparseSystem
-from mercer.models.memory import n_points
-from mercer.models.sparse_points import SparsePoints
+from mercer.models.sparse_points import SparsePoints, count_points
 from mercer.models.term import SparseTerm
 
 #: Frames whose rows are made, at most with so many atoms together; sparse points of the two measurements.
@@ -47,9 +46,9 @@ def fit_seconds(terms, training, n_labels):
             few.rows(environments, kinds)  # the first call warms up
             seconds.append(_timed(lambda few=few, e=environments: few.rows(e, kinds))[1])
         slope = max(seconds[1] - seconds[0], 0.0) / (_MORE - _FEW)
-        per_frames = max(seconds[0] + slope * (n_points(term) - _FEW), 0.0)
+        per_frames = max(seconds[0] + slope * (count_points(term, training) - _FEW), 0.0)
         stages["rows"] += scale * (searching + per_frames)
-    m = sum(map(n_points, terms))
+    m = sum(count_points(term, training) for term in terms)
     stages["solver"] = _solver_seconds(sum(n_labels.values()), m)
     return {name: float(value) for name, value in stages.items()}
 
