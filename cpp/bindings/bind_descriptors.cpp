@@ -7,6 +7,7 @@
 #include "mercer/descriptors/atom_matrix.hpp"
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/ewald_matrix.hpp"
 #include "mercer/descriptors/inverse_powers.hpp"
 #include "mercer/descriptors/mbtr.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
@@ -466,6 +467,15 @@ void bind_descriptors(py::module_& m) {
   py::class_<mercer::SineMatrix, mercer::StructureDescriptor>(m, "SineMatrix")
       .def(py::init<index_t, const std::string&, const std::string&>(), py::arg("n_atoms_max"),
            py::arg("permutation"), py::arg("unit"));
+  py::class_<mercer::EwaldMatrix, mercer::StructureDescriptor>(m, "EwaldMatrix")
+      .def(py::init([](index_t n_atoms_max, const std::string& permutation, double accuracy, double weight,
+                       std::optional<double> alpha, std::optional<double> real_cutoff,
+                       std::optional<double> reciprocal_cutoff) {
+             return mercer::EwaldMatrix(n_atoms_max, permutation,
+                                        {accuracy, weight, alpha, real_cutoff, reciprocal_cutoff});
+           }),
+           py::arg("n_atoms_max"), py::arg("permutation"), py::kw_only(), py::arg("accuracy"), py::arg("weight"),
+           py::arg("alpha"), py::arg("real_cutoff"), py::arg("reciprocal_cutoff"));
   py::class_<mercer::BagOfBonds, mercer::StructureDescriptor>(m, "BagOfBonds")
       .def(py::init<std::vector<std::int32_t>, std::vector<int>, bool, const std::string&>(), py::arg("species"),
            py::arg("max_atoms"), py::arg("diagonal"), py::arg("unit"));

@@ -17,6 +17,7 @@ from mercer.descriptors import (
     ClusterDistances,
     CoulombMatrix,
     Environments,
+    EwaldMatrix,
     InverseDistances,
     InversePowers,
     PairDistance,
@@ -107,6 +108,13 @@ STRUCTURES = {
     "SineMatrix sorted": Structures(lambda species, r_cut: SineMatrix(9, unit="bohr"), CRYSTALS, extensive=False),
     "SineMatrix eigenvalues": Structures(
         lambda species, r_cut: SineMatrix(9, permutation="eigenspectrum"), CRYSTALS, extensive=False
+    ),
+    "EwaldMatrix": Structures(
+        lambda species, r_cut: EwaldMatrix(9, permutation="none", accuracy=1e-15), CRYSTALS, True, False
+    ),
+    "EwaldMatrix sorted": Structures(lambda species, r_cut: EwaldMatrix(9, accuracy=1e-15), CRYSTALS, extensive=False),
+    "EwaldMatrix eigenvalues": Structures(
+        lambda species, r_cut: EwaldMatrix(9, permutation="eigenspectrum", accuracy=1e-15), CRYSTALS, extensive=False
     ),
     "BagOfBonds": Structures(lambda species, r_cut: BagOfBonds(dict.fromkeys(species, 5)), MOLECULES),
     "BagOfBonds without diagonal": Structures(

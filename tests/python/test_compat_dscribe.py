@@ -9,7 +9,7 @@ import peer_cases
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from mercer.compat.dscribe import SOAP
+from mercer.compat.dscribe import SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix
 from mercer.errors import ConfigError, DataError
 
 STRUCTURES, CASES, ARRAYS = peer_cases.read(Path(__file__).parents[1] / "reference" / "peers")
@@ -202,3 +202,54 @@ def test_sparse_needs_its_package(monkeypatch):
 
 def test_the_power_spectrum_inside():
     assert isinstance(build().power_spectrum, mercer.SOAP)
+
+
+# --------------------------------------------------------------------------------------------------------- matrices
+
+
+@pytest.mark.parametrize("cls", [CoulombMatrix, SineMatrix, EwaldSumMatrix])
+def test_matrices(cls):
+    frames = [CRYSTAL, bulk("NaCl", "rocksalt", a=5.64)]
+    for permutation, n in (("none", 25), ("sorted_l2", 25), ("eigenspectrum", 5)):
+        matrix = cls(5, permutation=permutation)
+        rows = matrix.create(frames, n_jobs=2)
+        assert matrix.get_number_of_features() == n and rows.shape == (2, n)
+        assert (rows[1] == matrix.create(frames[1])).all()
+        if n == 25:
+            full = matrix.unflatten(rows)
+            assert full.shape == (2, 5, 5) and (full[1, 2:] == 0).all()
+            assert np.abs(full - full.swapaxes(1, 2)).max() <= 1e-14 * np.abs(full).max()
+        else:
+            with pytest.raises(ConfigError, match="eigenvalues do not hold the matrix"):
+                matrix.unflatten(rows)
+        derivatives, again = matrix.derivatives(CRYSTAL)
+        assert derivatives.shape == (4, 3, n) and (again == rows[0]).all()
+        numerical = matrix.derivatives(CRYSTAL, include=[2, 0], method="numerical", return_descriptor=False)
+        assert np.abs(numerical - derivatives[[2, 0]]).max() <= 1e-8 * np.abs(derivatives).max()
+        assert [d.shape for d in matrix.derivatives(frames, return_descriptor=False)] == [(4, 3, n), (2, 3, n)]
+    with pytest.raises(ConfigError, match="'sorted_l2' has no analytical derivatives"):
+        cls(5).derivatives(CRYSTAL, method="analytical")
+
+
+def test_random_matrices():
+    plain = CoulombMatrix(9, permutation="none").create(molecule("CH3CH2OH")).reshape(9, 9)
+    matrix = CoulombMatrix(10, permutation="random", sigma=20.0, seed=1)
+    first, second = (matrix.unflatten(matrix.create(molecule("CH3CH2OH"))) for _ in range(2))
+    assert (first != second).any() and (first[9] == 0).all()
+    for shuffled in (first, second):
+        order = [int(np.argmin(np.abs(np.sort(plain, axis=1) - np.sort(row)[1:]).sum(1))) for row in shuffled[:9]]
+        assert np.abs(np.sort(shuffled[:9, :9].ravel()) - np.sort(plain.ravel())).max() == 0
+        assert len(order) == 9 and (shuffled == shuffled.T).all()
+    with pytest.raises(ConfigError, match="sigma=None"):
+        CoulombMatrix(9, permutation="random")
+    with pytest.raises(ConfigError, match="has no derivatives"):
+        matrix.derivatives(WATER)
+
+
+def test_the_cell_of_matrices():
+    free = CRYSTAL.copy()
+    free.pbc = False
+    assert (CoulombMatrix(4).create(CRYSTAL) == CoulombMatrix(4).create(free)).all()
+    assert (SineMatrix(4).create(CRYSTAL) == SineMatrix(4).create(free)).all()
+    with pytest.raises(DataError, match="has 4 atoms"):
+        SineMatrix(3).create(CRYSTAL)

@@ -15,6 +15,7 @@ from mercer.descriptors import (
     BagOfBonds,
     CoulombMatrix,
     Environments,
+    EwaldMatrix,
     InverseDistances,
     InversePowers,
     SineMatrix,
@@ -239,6 +240,49 @@ def test_sine_matrix_refuses():
     atoms.positions[3] = atoms.positions[5] - atoms.cell.array[0]
     with pytest.raises(DataError, match="frame 0: atoms 3 and 5 coincide"):
         SineMatrix(9).transform(atoms)
+
+
+def test_ewald_matrix_of_cubic_lattices():
+    """Energies of lattices of charges in a background, in Z^2 over the radius of a sphere per atom."""
+    for structure, energy in (("sc", -0.880059442), ("bcc", -0.895929256), ("fcc", -0.895873616)):
+        atoms = bulk("Na", structure, a=3.0)
+        radius = (3 * atoms.get_volume() / (4 * np.pi)) ** (1 / 3)
+        assert abs(EwaldMatrix(1).transform(atoms)[0, 0] * radius / 121 - energy) <= 2e-9
+        # the energy of a cell of several atoms is the sum of the elements i <= j
+        matrix = EwaldMatrix(8, permutation="none").transform(atoms * (2, 2, 2)).reshape(8, 8)
+        assert abs(np.triu(matrix).sum() * radius / 121 / 8 - energy) <= 2e-9
+
+
+def test_ewald_matrix_does_not_depend_on_the_split():
+    atoms = random_atoms(2)
+    reference = EwaldMatrix(5, permutation="none").transform(atoms)
+    for alpha in (0.3, 0.9):
+        assert np.abs(EwaldMatrix(5, permutation="none", alpha=alpha).transform(atoms) / reference - 1).max() <= 1e-8
+    given = EwaldMatrix(5, permutation="none", alpha=0.6, real_cutoff=9.0, reciprocal_cutoff=7.0).transform(atoms)
+    assert np.abs(given / reference - 1).max() <= 1e-8
+    rough = EwaldMatrix(5, permutation="none", alpha=0.6, real_cutoff=3.0, reciprocal_cutoff=7.0).transform(atoms)
+    assert np.abs(rough / reference - 1).max() >= 1e-4
+    moved = atoms.copy()
+    moved.positions[1] += 2 * moved.cell.array[0] - moved.cell.array[1]
+    assert np.abs(EwaldMatrix(5, permutation="none").transform(moved) / reference - 1).max() <= 1e-10
+
+
+def test_ewald_matrix_refuses():
+    with pytest.raises(DataError, match=r"frame 0: is not periodic in all three.*EwaldMatrix"):
+        EwaldMatrix(9).transform(random_atoms(0, pbc=(1, 1, 0)))
+    atoms = bulk("Si", cubic=True)
+    atoms.positions[3] = atoms.positions[5] - atoms.cell.array[0]
+    with pytest.raises(DataError, match="frame 0: atoms 3 and 5 coincide"):
+        EwaldMatrix(9).transform(atoms)
+    for options, message in (
+        ({"accuracy": 2}, "accuracy = 2, expected 0 < accuracy < 1"),
+        ({"alpha": 0}, "alpha=0"),
+        ({"real_cutoff": 3}, "give both of real_cutoff and reciprocal_cutoff"),
+        ({"permutation": "sorted"}, "permutation"),
+        ({"n_atoms_max": 0}, "n_atoms_max"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            EwaldMatrix(**({"n_atoms_max": 3} | options))
 
 
 @pytest.mark.parametrize("cls", [CoulombMatrix, SineMatrix])

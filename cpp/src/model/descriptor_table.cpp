@@ -4,6 +4,7 @@
 #include "mercer/descriptors/atom_matrix.hpp"
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
+#include "mercer/descriptors/ewald_matrix.hpp"
 #include "mercer/descriptors/inverse_powers.hpp"
 #include "mercer/descriptors/mbtr.hpp"
 #include "mercer/descriptors/pair_distance.hpp"
@@ -104,6 +105,18 @@ Made inverse_distances(const Fields& fields) {
   return std::make_unique<InverseDistances>(fields.integer("n_atoms_max", 1));
 }
 
+Made ewald_matrix(const Fields& fields) {
+  fields.allow_only({"type", "n_atoms_max", "permutation", "accuracy", "weight", "alpha", "real_cutoff",
+                     "reciprocal_cutoff"});
+  EwaldParameters p;
+  p.accuracy = fields.number("accuracy");
+  p.weight = fields.number("weight");
+  if (fields.has("alpha")) p.alpha = fields.number("alpha");
+  if (fields.has("real_cutoff")) p.real_cutoff = fields.number("real_cutoff");
+  if (fields.has("reciprocal_cutoff")) p.reciprocal_cutoff = fields.number("reciprocal_cutoff");
+  return std::make_unique<EwaldMatrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"), p);
+}
+
 Made bag_of_bonds(const Fields& fields) {
   fields.allow_only({"type", "max_atoms", "diagonal", "unit"});
   std::vector<std::int32_t> species;
@@ -191,6 +204,7 @@ constexpr Entry table[] = {
     {"MBTR", mbtr},
     {"InverseDistances", inverse_distances},
     {"SineMatrix", atom_matrix<SineMatrix>},
+    {"EwaldMatrix", ewald_matrix},
     {"BagOfBonds", bag_of_bonds},
     {"InversePowers", inverse_powers},
 };

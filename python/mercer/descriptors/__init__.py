@@ -6,6 +6,7 @@ from mercer.descriptors._structure import StructureDescriptor
 from mercer.descriptors.bag_of_bonds import BagOfBonds
 from mercer.descriptors.cluster_distances import ClusterDistances
 from mercer.descriptors.coulomb_matrix import CoulombMatrix, InverseDistances
+from mercer.descriptors.ewald_matrix import EwaldMatrix
 from mercer.descriptors.inverse_powers import InversePowers
 from mercer.descriptors.mbtr import MBTR, MBTRPart
 from mercer.descriptors.pair_distance import PairDistance
@@ -24,6 +25,7 @@ __all__ = [
     "CoulombMatrix",
     "Descriptor",
     "Environments",
+    "EwaldMatrix",
     "Gradients",
     "InverseDistances",
     "InversePowers",

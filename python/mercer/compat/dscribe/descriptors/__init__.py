@@ -1,5 +1,6 @@
 """DScribe's descriptors."""
 
+from mercer.compat.dscribe.descriptors.matrices import CoulombMatrix, EwaldSumMatrix, SineMatrix
 from mercer.compat.dscribe.descriptors.soap import SOAP
 
-__all__ = ["SOAP"]
+__all__ = ["SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix"]

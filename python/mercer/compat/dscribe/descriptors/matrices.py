@@ -1,0 +1,256 @@
+"""DScribe's matrices of whole structures."""
+
+import numpy as np
+
+from mercer import descriptors
+from mercer._validation import check_choice, check_count, check_positive
+from mercer.compat.dscribe.descriptors._base import (
+    DScribeDescriptor,
+    check_method,
+    differences,
+    per_system,
+    select_atoms,
+)
+from mercer.errors import ConfigError, DataError
+
+PERMUTATIONS = ("none", "sorted_l2", "eigenspectrum", "random")
+
+
+class _Matrix(DScribeDescriptor):
+    """Rows of a matrix of atoms, with DScribe's arguments."""
+
+    #: Whether frames count as periodic in all directions, whatever they say.
+    _periodic = True
+
+    def __init__(self, n_atoms_max, permutation="sorted_l2", sigma=None, seed=None, sparse=False, dtype="float64"):
+        super().__init__(self._periodic, sparse, dtype)
+        self.n_atoms_max = check_count(n_atoms_max, "n_atoms_max")
+        self.permutation = check_choice(permutation, PERMUTATIONS, "permutation")
+        if (sigma is None) == (permutation == "random"):
+            raise ConfigError(f"sigma={sigma!r}: expected a number with permutation='random', and only there.")
+        self._sigma = None if sigma is None else check_positive(sigma, "sigma")
+        self._random = np.random.RandomState(seed)
+        self._n_features = self.n_atoms_max if permutation == "eigenspectrum" else self.n_atoms_max**2
+
+    def _descriptor(self, permutation):
+        """mercer's matrix."""
+        raise NotImplementedError
+
+    def _smooth(self, permutation):
+        """mercer's matrix to differentiate."""
+        return self._descriptor(permutation)
+
+    def _frames(self, system):
+        single, frames = super()._frames(system)
+        for atoms in frames:
+            atoms.pbc = self._periodic
+        return single, frames
+
+    def create(self, system, n_jobs=1, only_physical_cores=False, verbose=False):
+        """Feature vectors.
+
+        Parameters
+        ----------
+        system : ase.Atoms or list of ase.Atoms
+        n_jobs : int, default 1
+            Number of threads; -1 for all.
+        only_physical_cores, verbose
+            Taken, without effect.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), or for a list (n_systems, n_features)
+
+        Raises
+        ------
+        DataError
+            For a structure of more than `n_atoms_max` atoms, or one that is not valid.
+        """
+        return self._create(self._descriptor, system, n_jobs)
+
+    def _create(self, make, system, n_jobs):
+        single, frames = self._frames(system)
+        with self._threads(n_jobs):
+            if self.permutation != "random":
+                return self._pack(make(self.permutation).transform(frames), single)
+            rows = make("none").transform(frames)
+            return self._pack([self._shuffled(row, len(a)) for row, a in zip(rows, frames, strict=True)], single)
+
+    def _shuffled(self, row, n):
+        matrix = row.reshape(self.n_atoms_max, self.n_atoms_max)
+        norms = np.linalg.norm(matrix[:n, :n], axis=1)
+        order = np.argsort(self._random.normal(norms, self._sigma))[::-1]
+        matrix[:n, :n] = matrix[order][:, order]
+        return matrix.ravel()
+
+    def derivatives(
+        self,
+        system,
+        include=None,
+        exclude=None,
+        method="auto",
+        return_descriptor=True,
+        n_jobs=1,
+        only_physical_cores=False,
+        verbose=False,
+    ):
+        """Derivatives of feature vectors with respect to positions of atoms, per Angstrom.
+
+        Parameters
+        ----------
+        system, n_jobs, only_physical_cores, verbose
+            As for `create`.
+        include, exclude : list of int, optional
+            Atoms to differentiate by, or not; for a list of systems a list of such lists.
+        method : str, default "auto"
+            "analytical" for permutation="none", "numerical" (central differences, which say little where the order of
+            atoms changes), or "auto", which is analytical where that is possible.
+        return_descriptor : bool, default True
+            Whether to return the feature vectors too.
+
+        Returns
+        -------
+        derivatives : ndarray of shape (n_atoms, 3, n_features)
+            For a list of systems as in `create`.
+        descriptor : ndarray
+            With `return_descriptor`, what `create` gives.
+        """
+        if self.permutation == "random":
+            raise ConfigError("permutation='random' has no derivatives.")
+        if check_method(method) == "analytical" and self.permutation != "none":
+            raise ConfigError(
+                f"permutation={self.permutation!r} has no analytical derivatives; use permutation='none'."
+            )
+        single, frames = self._frames(system)
+        n = len(frames)
+        chosen = zip(per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude"), strict=True)
+        indices = [select_atoms(len(atoms), *pair) for atoms, pair in zip(frames, chosen, strict=True)]
+        descriptor = self._smooth(self.permutation)
+        with self._threads(n_jobs):
+            if method == "numerical" or self.permutation != "none":
+                values = [differences(descriptor.transform, *pair) for pair in zip(frames, indices, strict=True)]
+            else:
+                values = [descriptor.gradients(a).values[chosen] for a, chosen in zip(frames, indices, strict=True)]
+            derivatives = self._pack(values, single)
+            return (derivatives, self.create(system, n_jobs=n_jobs)) if return_descriptor else derivatives
+
+    def unflatten(self, features, n_systems=None):
+        """Matrices (n_systems, n_atoms_max, n_atoms_max) of feature vectors, or one of one vector."""
+        if self.permutation == "eigenspectrum":
+            raise ConfigError("permutation='eigenspectrum': eigenvalues do not hold the matrix.")
+        features = np.asarray(features.todense() if hasattr(features, "todense") else features)
+        if features.shape[-1] != self._n_features:
+            raise DataError(f"features has shape {features.shape}; expected {self._n_features} columns.")
+        shape = features.shape[:-1] if n_systems is None else (n_systems,)
+        return features.reshape(*shape, self.n_atoms_max, self.n_atoms_max)
+
+
+class CoulombMatrix(_Matrix):
+    """DScribe's Coulomb matrix: distances in Angstrom, and the cell does not count.
+
+    Parameters
+    ----------
+    n_atoms_max : int
+        Atoms of the largest structure; smaller ones are padded with zeros.
+    permutation : str, default "sorted_l2"
+        "none", "sorted_l2", "eigenspectrum" or "random": rows in descending order of norm + `sigma` * normal noise,
+        that of NumPy's RandomState(seed) (DScribe takes another generator here, so the order differs).
+    sigma : float
+        With permutation="random" only.
+    seed : int, optional
+        Of the noise.
+    sparse : bool, default False
+        Results as `sparse.COO`; needs the package sparse.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> CoulombMatrix(3, permutation="none").create(molecule("H2O")).round(2)
+    array([73.52,  8.26,  8.26,  8.26,  0.5 ,  0.66,  8.26,  0.66,  0.5 ])
+    """
+
+    _periodic = False
+
+    def __init__(self, n_atoms_max, permutation="sorted_l2", sigma=None, seed=None, sparse=False):
+        super().__init__(n_atoms_max, permutation, sigma, seed, sparse)
+
+    def _descriptor(self, permutation):
+        return descriptors.CoulombMatrix(self.n_atoms_max, permutation=permutation)
+
+
+class SineMatrix(_Matrix):
+    """DScribe's sine matrix: all three directions count as periodic.
+
+    Parameters
+    ----------
+    n_atoms_max, permutation, sigma, seed, sparse
+        As for `CoulombMatrix`, here with DScribe's noise.
+    dtype : str, default "float64"
+        Of results; "float32" rounds them.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> SineMatrix(2, permutation="none").create(bulk("NaCl", "rocksalt", a=5.64)).round(2)
+    array([157.87,  19.14,  19.14, 448.79])
+    """
+
+    def _descriptor(self, permutation):
+        return descriptors.SineMatrix(self.n_atoms_max, permutation=permutation)
+
+
+class EwaldSumMatrix(_Matrix):
+    """DScribe's Ewald sum matrix: all three directions count as periodic.
+
+    Parameters
+    ----------
+    n_atoms_max, permutation, sigma, seed, sparse, dtype
+        As for `SineMatrix`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> EwaldSumMatrix(2, permutation="none").create(bulk("NaCl", "rocksalt", a=5.64), accuracy=1e-8).round(2)
+    array([ -49.18,  -36.13,  -36.13, -117.47])
+    """
+
+    def _descriptor(self, permutation, accuracy=1e-5, **options):
+        return descriptors.EwaldMatrix(self.n_atoms_max, permutation=permutation, accuracy=accuracy, **options)
+
+    def _smooth(self, permutation):
+        return self._descriptor(permutation, accuracy=1e-12)
+
+    def create(
+        self,
+        system,
+        accuracy=1e-5,
+        w=1,
+        r_cut=None,
+        g_cut=None,
+        a=None,
+        n_jobs=1,
+        only_physical_cores=False,
+        verbose=False,
+    ):
+        """Feature vectors.
+
+        Parameters
+        ----------
+        system, n_jobs, only_physical_cores, verbose
+            As for `CoulombMatrix`.
+        accuracy : float, default 1e-5
+            Of terms that are left out; elements are off by some 1e-6 of them then. (`derivatives` are those of converged
+            sums.)
+        w : float, default 1
+            Cost of a term of real over one of reciprocal space.
+        r_cut, g_cut : float, optional
+            Where the sums end, Angstrom and 1/Angstrom; both or neither.
+        a : float, optional
+            Screening, 1/Angstrom.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), or for a list (n_systems, n_features)
+        """
+        options = {"accuracy": accuracy, "weight": w, "alpha": a, "real_cutoff": r_cut, "reciprocal_cutoff": g_cut}
+        return self._create(lambda permutation: self._descriptor(permutation, **options), system, n_jobs)
