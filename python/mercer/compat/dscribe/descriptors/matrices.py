@@ -239,7 +239,7 @@ class EwaldSumMatrix(_Matrix):
         system, n_jobs, only_physical_cores, verbose
             As for `CoulombMatrix`.
         accuracy : float, default 1e-5
-            Of terms that are left out; elements are off by some 1e-6 of them then. (`derivatives` are those of converged
+            Of terms that are left out; elements are off by some 1e-6 of them then. (`derivatives` are of converged
             sums.)
         w : float, default 1
             Cost of a term of real over one of reciprocal space.
