@@ -300,7 +300,7 @@ HELP = {
     "terms.kernel": "see below",
     "terms.delta": "standard deviation of an atom's energy in this term, eV",
     "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}",
-    "terms.selection": "how the sparse points are chosen: cur, fps, pivoted_cholesky, random",
+    "terms.selection": "how the sparse points are chosen: cur, fps, leverage, pivoted_cholesky, random",
     "terms.match_species": "only atoms of the same element are compared",
     "solver": "whitened, qr or normal",
     "seed": "of every random choice",

@@ -6,6 +6,7 @@ Every method returns distinct rows, is reproducible by its seed, and breaks ties
 import warnings
 
 import numpy as np
+from scipy.optimize import brentq
 from sklearn.utils import check_random_state
 
 from mercer._validation import check_choice, check_count, check_features
@@ -18,6 +19,8 @@ _BLOCK_BYTES = 64 * 2**20
 _CANDIDATES = 512
 #: Leverage scores: rows that stand for all in X^T X, and random directions that stand for all features.
 _PROJECTED, _DIRECTIONS = 2048, 64
+#: `leverage`: sparse points per degree of freedom that the ridge leaves.
+_PER_FREEDOM = 5.0
 #: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
 PIVOT_TOL = 1e-10
 
@@ -172,10 +175,7 @@ def _pivoted_cholesky(X, n, rng, kernel):
 
     S. Fine and K. Scheinberg, J. Mach. Learn. Res. 2, 243 (2001).
     """
-    if kernel is None:
-        raise ConfigError(
-            "selection='pivoted_cholesky' needs the kernel: select(X, n, 'pivoted_cholesky', kernel=...)."
-        )
+    _need(kernel, "pivoted_cholesky")
     score = np.array(kernel.diag(X), dtype=np.float64)
     stop = PIVOT_TOL * float(score.max())
     factor = np.empty((len(X), n))
@@ -277,18 +277,63 @@ def _ridge(gram, rank, rng):
 
 
 def _cur(X, n, rng, kernel):
-    """Seeded sampling by leverage scores, without replacement: n rows whatever the rank of the features.
+    """Seeded sampling by leverage scores, without replacement: n rows whatever the rank of the features."""
+    rank = min(n, 256, max(1, min(X.shape) // 8))
+    return _sample(leverage_scores(X, rank, random_state=rng.randint(2**31 - 1)), n, rng)
+
+
+@one_blas_thread
+def _leverage(X, n, rng, kernel):
+    """Seeded sampling by ridge leverage of the kernel: the variance of f(x) that is left when the function is known,
+    with noise, at a random part P of the rows, k(x, x) - k(x, P) (K_PP + ridge)^-1 k(P, x).
+
+    The ridge leaves n / 5 degrees of freedom, sum w / (w + ridge) over the eigenvalues w of K_PP.
+    A. Alaoui and M. W. Mahoney, NIPS 28 (2015); C. Musco and C. Musco, NIPS 30 (2017).
+    """
+    _need(kernel, "leverage")
+    part = X[rng.permutation(len(X))[:_PROJECTED]]
+    values, vectors = np.linalg.eigh(kernel(part))
+    values = np.maximum(values, 0.0)
+    freedom = min(n / _PER_FREEDOM, 0.5 * len(part))
+
+    def excess(log_ridge):
+        return float(np.sum(values / (values + np.exp(log_ridge)))) - freedom
+
+    top = np.log(max(values[-1], 1e-300))
+    bottom = top + 2 * np.log(
+        np.finfo(float).eps
+    )  # rounding already counts as more degrees of freedom, or none are left
+    ridge = np.exp(brentq(excess, bottom, top + np.log(2 * len(part)))) if excess(bottom) > 0 else np.exp(bottom)
+    half = vectors / np.sqrt(values + ridge)
+    scores = np.array(kernel.diag(X), dtype=np.float64)
+    for rows in _blocks(len(X), 2 * len(part) * 8):
+        image = kernel(X[rows], part) @ half
+        scores[rows] -= np.einsum("np,np->n", image, image)
+    return _sample(scores, n, rng)
+
+
+def _sample(scores, n, rng):
+    """n rows, drawn one after the other without replacement in proportion to their scores.
 
     The n largest of log(score) + Gumbel noise: P. S. Efraimidis and P. G. Spirakis, Inf. Process. Lett. 97, 181 (2006).
     """
-    rank = min(n, 256, max(1, min(X.shape) // 8))
-    scores = leverage_scores(X, rank, random_state=rng.randint(2**31 - 1))
-    keys = np.log(np.maximum(scores, 1e-300)) + rng.gumbel(size=len(X))
+    keys = np.log(np.maximum(scores, 1e-300)) + rng.gumbel(size=len(scores))
     return np.argsort(-keys, kind="stable")[:n]
 
 
+def _need(kernel, method):
+    if kernel is None:
+        raise ConfigError(f"selection={method!r} needs the kernel: select(X, n, {method!r}, kernel=...).")
+
+
 #: Methods by name: function(X, n, rng, kernel) -> indices, for distinct rows X.
-SELECTIONS = {"random": _random, "fps": _fps, "cur": _cur, "pivoted_cholesky": _pivoted_cholesky}
+SELECTIONS = {
+    "random": _random,
+    "fps": _fps,
+    "cur": _cur,
+    "leverage": _leverage,
+    "pivoted_cholesky": _pivoted_cholesky,
+}
 
 
 def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
@@ -300,14 +345,15 @@ def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
         Features of the environments.
     n : int
         Number of points. With groups it is split in proportion to their numbers of distinct rows, at least one each.
-    method : {"random", "fps", "cur", "pivoted_cholesky"}, default "cur"
+    method : {"random", "fps", "cur", "leverage", "pivoted_cholesky"}, default "cur"
         "random": a seeded permutation. "fps": farthest point sampling in feature space. "cur": sampling in proportion
-        to leverage scores. "pivoted_cholesky": largest conditional variance of the kernel; may return fewer than `n`
-        points, with a warning, when the others depend on them.
+        to leverage scores of the features. "leverage": to those of the kernel. "pivoted_cholesky": largest
+        conditional variance of the kernel; may return fewer than `n` points, with a warning, when the others depend
+        on them.
     groups : array_like of shape (n_rows,), optional
         Species of the rows. Each group is treated by itself.
     kernel : callable, optional
-        ``kernel(X, Y)`` and ``kernel.diag(X)``; needed by "pivoted_cholesky" only.
+        ``kernel(X, Y)`` and ``kernel.diag(X)``; needed by "leverage" and "pivoted_cholesky".
     random_state : int, RandomState or None, default 0
 
     Returns

@@ -6,6 +6,7 @@ from mercer import selection
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import Gaussian, Linear
 from mercer.selection import SELECTIONS, distinct_rows, leverage_scores, select, split_count
+from scipy.optimize import brentq
 
 KERNEL = Gaussian(length_scale=1.0)
 
@@ -57,13 +58,13 @@ def test_distinct_and_reproducible(rows, method, n):
 def test_every_distinct_row_can_be_chosen(method):
     # rank 2, and equal distances everywhere: neither may stop a selection or repeat a row
     X = np.array([[float(i), float(j), float(i + j)] for i in range(8) for j in range(8)])
-    assert np.array_equal(select(X, 64, method), np.arange(64))
-    assert len(set(select(X, 50, method))) == 50
+    assert np.array_equal(select(X, 64, method, kernel=Linear()), np.arange(64))
+    assert len(set(select(X, 50, method, kernel=Linear()))) == 50
 
 
-@pytest.mark.parametrize("method", ["random", "cur"])
+@pytest.mark.parametrize("method", ["random", "cur", "leverage"])
 def test_seeds_differ(rows, method):
-    picks = [tuple(select(rows, 20, method, random_state=seed)) for seed in range(5)]
+    picks = [tuple(select(rows, 20, method, kernel=KERNEL, random_state=seed)) for seed in range(5)]
     assert len(set(picks)) == 5
 
 
@@ -91,8 +92,12 @@ def test_pivoted_cholesky_stops_at_the_rank(rows):
         chosen = select(rows, 20, "pivoted_cholesky", kernel=Linear())
     assert len(chosen) == 4
     assert np.linalg.matrix_rank(rows[chosen]) == 4
-    with pytest.raises(ConfigError, match="needs the kernel"):
-        select(rows, 20, "pivoted_cholesky")
+
+
+@pytest.mark.parametrize("method", ["leverage", "pivoted_cholesky"])
+def test_methods_that_need_the_kernel(rows, method):
+    with pytest.raises(ConfigError, match=f"'{method}' needs the kernel"):
+        select(rows, 20, method)
 
 
 @pytest.mark.parametrize("shape", [(200, 20), (300, 100), (4000, 100), (100, 300)])
@@ -123,6 +128,19 @@ def test_cur_prefers_rows_of_large_leverage():
     assert np.corrcoef(counts[small], slope * scores[small])[0, 1] > 0.9
 
 
+def test_leverage_draws_by_ridge_leverage_of_the_kernel():
+    X = np.random.default_rng(5).exponential(size=(250, 2)) ** 2  # crowded near the origin
+    K = KERNEL(X)
+    values = np.linalg.eigvalsh(K)
+    ridge = brentq(lambda r: np.sum(values / (values + r)) - 20 / 5, 1e-8, 1e3)
+    scores = np.diag(K @ np.linalg.inv(K + ridge * np.eye(len(K))))
+    counts = np.zeros(len(X))
+    for seed in range(300):
+        counts[select(X, 20, "leverage", kernel=KERNEL, random_state=seed)] += 1
+    assert np.corrcoef(counts, scores)[0, 1] > 0.7  # the counts scatter by chance
+    assert counts[scores > 0.02].mean() > 1.5 * counts[scores < 0.01].mean()
+
+
 @pytest.mark.parametrize("method", SELECTIONS)
 def test_groups(rows, method):
     groups = np.where(np.arange(300) % 10 == 0, 14, 6)
@@ -131,7 +149,7 @@ def test_groups(rows, method):
     sizes = [len(distinct_rows(rows[groups == label])) for label in (6, 14)]
     assert counts == split_count(40, sizes)
     # a group is treated as if it were alone: what is chosen in it does not depend on the others
-    if method not in ("random", "cur"):
+    if method not in ("random", "cur", "leverage"):
         alone = select(rows[groups == 6], counts[0], method, kernel=KERNEL)
         assert np.array_equal(chosen[groups[chosen] == 6], np.flatnonzero(groups == 6)[alone])
     # equal rows of different groups are different environments

@@ -20,7 +20,7 @@ class SparseGPR(KernelRegressor):
         Of unit amplitude. None is ``Gaussian()``; ``Polynomial(zeta=4)`` is usual for normalised SOAP rows.
     n_sparse : int, default 1000
         Number of sparse points M.
-    selection : {"cur", "fps", "random", "pivoted_cholesky"}, default "cur"
+    selection : {"cur", "fps", "leverage", "random", "pivoted_cholesky"}, default "cur"
         See `mercer.selection.select`.
     noise : float or ndarray of shape (n_samples,), default 1e-2
         Standard deviation of the noise in units of the labels.
