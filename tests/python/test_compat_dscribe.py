@@ -9,7 +9,7 @@ import peer_cases
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from mercer.compat.dscribe import SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix
+from mercer.compat.dscribe import MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
 from mercer.errors import ConfigError, DataError
 
 STRUCTURES, CASES, ARRAYS = peer_cases.read(Path(__file__).parents[1] / "reference" / "peers")
@@ -253,3 +253,133 @@ def test_the_cell_of_matrices():
     assert (SineMatrix(4).create(CRYSTAL) == SineMatrix(4).create(free)).all()
     with pytest.raises(DataError, match="has 4 atoms"):
         SineMatrix(3).create(CRYSTAL)
+
+
+# ------------------------------------------------------------------------------------------------------------- MBTR
+
+GRIDS = {
+    "atomic_number": {"min": 0, "max": 40, "sigma": 0.5, "n": 20},
+    "distance": {"min": 0, "max": 14, "sigma": 0.6, "n": 20},
+    "inverse_distance": {"min": 0, "max": 1.2, "sigma": 0.05, "n": 20},
+    "angle": {"min": 0, "max": 180, "sigma": 10, "n": 20},
+    "cosine": {"min": -1, "max": 1, "sigma": 0.1, "n": 20},
+}
+SMOOTH = {
+    "distance": {"function": "exp", "scale": 1.0, "threshold": 1e-9},
+    "angle": {"function": "smooth_cutoff", "r_cut": 4.5, "sharpness": 3},
+    "cosine": {"function": "smooth_cutoff", "r_cut": 4.5},
+}
+
+
+def tensor(function, species=("Ga", "As", "O"), periodic=True, weighting=None, cls=MBTR, **options):
+    return cls(
+        geometry={"function": function},
+        grid=GRIDS[function],
+        weighting=weighting or SMOOTH.get(function),
+        species=species,
+        periodic=periodic,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("function", SMOOTH)
+@pytest.mark.parametrize("normalization", ["none", "l2", "n_atoms", "valle_oganov"])
+@pytest.mark.parametrize("normalize_gaussians", [True, False])
+def test_derivatives_of_mbtr(function, normalization, normalize_gaussians):
+    mbtr = tensor(function, normalization=normalization, normalize_gaussians=normalize_gaussians)
+    derivatives, row = mbtr.derivatives(CRYSTAL)
+    assert derivatives.shape == (4, 3, mbtr.get_number_of_features()) and (row == mbtr.create(CRYSTAL)).all()
+    numerical = mbtr.derivatives(CRYSTAL, include=[3, 1], method="numerical", return_descriptor=False)
+    assert np.abs(numerical - derivatives[[3, 1]]).max() <= 1e-6 * np.abs(derivatives).max()
+
+
+def test_degrees():
+    """Lines of unit area are densities per degree: their sums times the step count the angles."""
+    plain = {"weighting": {"function": "unity"}, "species": ["H", "O"], "periodic": False}
+    mbtr = MBTR(geometry={"function": "angle"}, grid={"min": -50, "max": 230, "sigma": 5, "n": 281}, **plain)
+    row = mbtr.create(WATER)
+    assert abs(row.sum() - 3) <= 1e-9
+    x = np.linspace(-50, 230, 281)
+    vertex = row[mbtr.get_location(("H", "O", "H"))]
+    assert abs(vertex.sum() - 1) <= 1e-9 and abs(vertex @ x - WATER.get_angle(1, 0, 2)) <= 1e-9
+
+
+def test_locations_in_mbtr():
+    for function, tuples in (("atomic_number", [("O",)]), ("distance", [("H", "O"), ("O", "H")]),
+                             ("cosine", [("H", "H", "O"), ("O", "H", "H")])):  # fmt: skip
+        mbtr = tensor(function, ["C", "O", 1], False, {"function": "unity"} if function != "atomic_number" else None)
+        row = mbtr.create(WATER)
+        for elements in tuples:
+            assert mbtr.get_location(elements) == mbtr.get_location(tuples[0])
+            assert row[mbtr.get_location(elements)].max() > 0.1
+        with pytest.raises(ConfigError, match="expected a tuple of"):
+            mbtr.get_location(("H",) * (len(tuples[0]) % 3 + 1))
+    assert row[mbtr.get_location(("H", "C", "O"))].max() == 0
+
+
+def test_mbtr_does_not_depend_on_the_cell():
+    """DScribe loses tuples of atoms outside of the cell, and takes the nearest images where nothing is periodic."""
+    mbtr = tensor("cosine")
+    moved = CRYSTAL.copy()
+    moved.positions[1] += 2 * CRYSTAL.cell.array[0] - 3 * CRYSTAL.cell.array[2]
+    assert np.abs(mbtr.create(moved) - mbtr.create(CRYSTAL)).max() <= 1e-12 * mbtr.create(CRYSTAL).max()
+    double = CRYSTAL * (2, 1, 1)
+    assert np.abs(mbtr.create([double])[0] - 2 * mbtr.create(CRYSTAL)).max() <= 1e-12 * mbtr.create(double).max()
+    free = CRYSTAL.copy()
+    free.pbc = False
+    still = tensor("distance", periodic=False)
+    assert (still.create(CRYSTAL) == still.create(free)).all()
+
+
+def test_valle_oganov():
+    for function, r_cut in (("distance", 5.0), ("angle", 4.0)):
+        n, sigma = 30, 0.2 if function == "distance" else 8.0
+        fingerprint = ValleOganov(species=["Ga", "As", "O"], function=function, n=n, sigma=sigma, r_cut=r_cut)
+        weighting = {"function": "inverse_square" if function == "distance" else "smooth_cutoff", "r_cut": r_cut}
+        grid = {"min": 0, "max": r_cut if function == "distance" else 180, "sigma": sigma, "n": n}
+        same = MBTR({"function": function}, grid, weighting, True, "valle_oganov", ["Ga", "As", "O"], True)
+        assert (fingerprint.create(CRYSTAL) == same.create(CRYSTAL)).all()
+    # far from the origin the distribution of distances of a gas of atoms is 1
+    gas = Atoms("Ar64", np.random.default_rng(1).uniform(0, 40, (64, 3)), cell=[40] * 3, pbc=True)
+    row = ValleOganov(["Ar"], "distance", 20, 1.0, 40.0).create(gas)
+    assert abs(row[8:17].mean() - 1) <= 0.05
+
+
+def mbtr_of(**options):
+    return MBTR(**({"geometry": {"function": "distance"}, "grid": GRIDS["distance"], "species": ["H"]} | options))
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "message"),
+    [
+        (lambda: mbtr_of(geometry=None), ConfigError, "geometry=None: expected {'function': name}, one of atomic"),
+        (lambda: mbtr_of(geometry={"function": "dist"}), ConfigError, "geometry function='dist' is unknown"),
+        (lambda: mbtr_of(geometry={"function": "cosine", "k": 3}), ConfigError, "unknown key 'k'"),
+        (lambda: mbtr_of(grid=None), ConfigError, "min is missing"),
+        (lambda: mbtr_of(grid={**GRIDS["distance"], "m": 3}), ConfigError, "a key of grid='m' is unknown"),
+        (lambda: mbtr_of(grid={**GRIDS["distance"], "max": 0}), ConfigError, "expected min < max"),
+        (lambda: mbtr_of(grid={**GRIDS["distance"], "n": 1}), ConfigError, "n=1"),
+        (lambda: mbtr_of(weighting={"function": "smooth_cutoff"}), ConfigError, "'smooth_cutoff' is unknown"),
+        (lambda: mbtr_of(weighting={"function": "exp", "scale": 1}), ConfigError, "threshold is missing"),
+        (lambda: mbtr_of(weighting={"function": "exp", "threshold": 0.1}), ConfigError, "needs one of scale and r_cut"),
+        (
+            lambda: mbtr_of(weighting={"function": "exp", "threshold": 2, "scale": 1}),
+            ConfigError,
+            "a threshold below 1",
+        ),
+        (
+            lambda: mbtr_of(weighting={"function": "exp", "threshold": 0, "scale": 1}),
+            ConfigError,
+            r"weighting\['threshold'\]=0",
+        ),
+        (lambda: mbtr_of(weighting={"function": "unity", "r_cut": 1}), ConfigError, "a key of weighting 'unity'"),
+        (lambda: mbtr_of(periodic=True), ConfigError, "weighting=None does not end"),
+        (lambda: mbtr_of(normalization="valle_oganov"), ConfigError, "expected periodic=True"),
+        (lambda: mbtr_of(normalization="l1"), ConfigError, "normalization='l1' is unknown"),
+        (lambda: mbtr_of().create(WATER), DataError, "system 0 holds O, but species are H"),
+        (lambda: ValleOganov(["H"], "cosine", 10, 0.1, 5.0), ConfigError, "function='cosine' is unknown"),
+    ],
+)
+def test_refusals_of_mbtr(action, error, message):
+    with pytest.raises(error, match=message):
+        action()

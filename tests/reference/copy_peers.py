@@ -11,7 +11,7 @@ import numpy as np
 
 CASES = {
     "dscribe": "d000 d008 d009 d011 d013 d014 d016 d017 d021 d025 d026 d027 d029 d031 d034 d036 d038 d039 "
-    "d068 d069 d073 d074 d075 d076 d077",
+    "d041 d042 d043 d045 d047 d048 d050 d051 d052 d055 d068 d069 d073 d074 d075 d076 d077",
     "featomic": "f003 f004 f005 f008 f009 f010",
 }
 

@@ -1,6 +1,7 @@
 """DScribe's descriptors."""
 
 from mercer.compat.dscribe.descriptors.matrices import CoulombMatrix, EwaldSumMatrix, SineMatrix
+from mercer.compat.dscribe.descriptors.mbtr import MBTR, ValleOganov
 from mercer.compat.dscribe.descriptors.soap import SOAP
 
-__all__ = ["SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix"]
+__all__ = ["MBTR", "SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix", "ValleOganov"]

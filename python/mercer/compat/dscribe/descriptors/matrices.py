@@ -4,19 +4,16 @@ import numpy as np
 
 from mercer import descriptors
 from mercer._validation import check_choice, check_count, check_positive
-from mercer.compat.dscribe.descriptors._base import (
-    DScribeDescriptor,
-    check_method,
-    differences,
-    per_system,
-    select_atoms,
-)
+from mercer.compat.dscribe.descriptors._per_system import PerSystem
 from mercer.errors import ConfigError, DataError
 
 PERMUTATIONS = ("none", "sorted_l2", "eigenspectrum", "random")
 
+#: Accuracy of Ewald sums to differentiate: at that of `create` they jump where terms come and go.
+CONVERGED = 1e-12
 
-class _Matrix(DScribeDescriptor):
+
+class _Matrix(PerSystem):
     """Rows of a matrix of atoms, with DScribe's arguments."""
 
     #: Whether frames count as periodic in all directions, whatever they say.
@@ -36,45 +33,31 @@ class _Matrix(DScribeDescriptor):
         """mercer's matrix."""
         raise NotImplementedError
 
-    def _smooth(self, permutation):
-        """mercer's matrix to differentiate."""
-        return self._descriptor(permutation)
-
     def _frames(self, system):
         single, frames = super()._frames(system)
         for atoms in frames:
             atoms.pbc = self._periodic
         return single, frames
 
-    def create(self, system, n_jobs=1, only_physical_cores=False, verbose=False):
-        """Feature vectors.
+    def _transform(self, frames):
+        return self._rows(self._descriptor, frames)
 
-        Parameters
-        ----------
-        system : ase.Atoms or list of ase.Atoms
-        n_jobs : int, default 1
-            Number of threads; -1 for all.
-        only_physical_cores, verbose
-            Taken, without effect.
+    def _rows(self, make, frames):
+        """``make(permutation)`` is mercer's matrix."""
+        if self.permutation != "random":
+            return make(self.permutation).transform(frames)
+        rows = make("none").transform(frames)
+        return np.array([self._shuffled(row, len(atoms)) for row, atoms in zip(rows, frames, strict=True)])
 
-        Returns
-        -------
-        ndarray of shape (n_features,), or for a list (n_systems, n_features)
+    def _gradients(self, atoms):
+        return self._descriptor("none").gradients(atoms).values
 
-        Raises
-        ------
-        DataError
-            For a structure of more than `n_atoms_max` atoms, or one that is not valid.
-        """
-        return self._create(self._descriptor, system, n_jobs)
-
-    def _create(self, make, system, n_jobs):
-        single, frames = self._frames(system)
-        with self._threads(n_jobs):
-            if self.permutation != "random":
-                return self._pack(make(self.permutation).transform(frames), single)
-            rows = make("none").transform(frames)
-            return self._pack([self._shuffled(row, len(a)) for row, a in zip(rows, frames, strict=True)], single)
+    def _why_not_analytical(self):
+        if self.permutation == "random":
+            raise ConfigError("permutation='random' has no derivatives.")
+        if self.permutation != "none":
+            return f"permutation={self.permutation!r} has no analytical derivatives; use permutation='none'."
+        return None
 
     def _shuffled(self, row, n):
         matrix = row.reshape(self.n_atoms_max, self.n_atoms_max)
@@ -82,57 +65,6 @@ class _Matrix(DScribeDescriptor):
         order = np.argsort(self._random.normal(norms, self._sigma))[::-1]
         matrix[:n, :n] = matrix[order][:, order]
         return matrix.ravel()
-
-    def derivatives(
-        self,
-        system,
-        include=None,
-        exclude=None,
-        method="auto",
-        return_descriptor=True,
-        n_jobs=1,
-        only_physical_cores=False,
-        verbose=False,
-    ):
-        """Derivatives of feature vectors with respect to positions of atoms, per Angstrom.
-
-        Parameters
-        ----------
-        system, n_jobs, only_physical_cores, verbose
-            As for `create`.
-        include, exclude : list of int, optional
-            Atoms to differentiate by, or not; for a list of systems a list of such lists.
-        method : str, default "auto"
-            "analytical" for permutation="none", "numerical" (central differences, which say little where the order of
-            atoms changes), or "auto", which is analytical where that is possible.
-        return_descriptor : bool, default True
-            Whether to return the feature vectors too.
-
-        Returns
-        -------
-        derivatives : ndarray of shape (n_atoms, 3, n_features)
-            For a list of systems as in `create`.
-        descriptor : ndarray
-            With `return_descriptor`, what `create` gives.
-        """
-        if self.permutation == "random":
-            raise ConfigError("permutation='random' has no derivatives.")
-        if check_method(method) == "analytical" and self.permutation != "none":
-            raise ConfigError(
-                f"permutation={self.permutation!r} has no analytical derivatives; use permutation='none'."
-            )
-        single, frames = self._frames(system)
-        n = len(frames)
-        chosen = zip(per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude"), strict=True)
-        indices = [select_atoms(len(atoms), *pair) for atoms, pair in zip(frames, chosen, strict=True)]
-        descriptor = self._smooth(self.permutation)
-        with self._threads(n_jobs):
-            if method == "numerical" or self.permutation != "none":
-                values = [differences(descriptor.transform, *pair) for pair in zip(frames, indices, strict=True)]
-            else:
-                values = [descriptor.gradients(a).values[chosen] for a, chosen in zip(frames, indices, strict=True)]
-            derivatives = self._pack(values, single)
-            return (derivatives, self.create(system, n_jobs=n_jobs)) if return_descriptor else derivatives
 
     def unflatten(self, features, n_systems=None):
         """Matrices (n_systems, n_atoms_max, n_atoms_max) of feature vectors, or one of one vector."""
@@ -217,8 +149,11 @@ class EwaldSumMatrix(_Matrix):
     def _descriptor(self, permutation, accuracy=1e-5, **options):
         return descriptors.EwaldMatrix(self.n_atoms_max, permutation=permutation, accuracy=accuracy, **options)
 
-    def _smooth(self, permutation):
-        return self._descriptor(permutation, accuracy=1e-12)
+    def _smooth(self, frames):
+        return self._descriptor(self.permutation, accuracy=CONVERGED).transform(frames)
+
+    def _gradients(self, atoms):
+        return self._descriptor("none", accuracy=CONVERGED).gradients(atoms).values
 
     def create(
         self,
@@ -253,4 +188,7 @@ class EwaldSumMatrix(_Matrix):
         ndarray of shape (n_features,), or for a list (n_systems, n_features)
         """
         options = {"accuracy": accuracy, "weight": w, "alpha": a, "real_cutoff": r_cut, "reciprocal_cutoff": g_cut}
-        return self._create(lambda permutation: self._descriptor(permutation, **options), system, n_jobs)
+        single, frames = self._frames(system)
+        with self._threads(n_jobs):
+            rows = self._rows(lambda permutation: self._descriptor(permutation, **options), frames)
+            return self._pack(rows, single)
