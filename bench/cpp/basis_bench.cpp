@@ -28,7 +28,7 @@ std::vector<double> distances(int n, double r_cut) {
 void table_values(benchmark::State& state) {
   const mercer::RadialTable table(*mercer::make_radial_basis("gto", parameters(state)));
   const auto r = distances(1024, table.r_cut());
-  std::vector<double> values(table.size());
+  std::vector<double> values(table.stride());
   std::size_t i = 0;
   for (auto _ : state) {
     table.evaluate(r[i++ & 1023], values.data());
@@ -39,7 +39,7 @@ void table_values(benchmark::State& state) {
 void table_derivatives(benchmark::State& state) {
   const mercer::RadialTable table(*mercer::make_radial_basis("gto", parameters(state)));
   const auto r = distances(1024, table.r_cut());
-  std::vector<double> values(table.size()), derivatives(table.size());
+  std::vector<double> values(table.stride()), derivatives(table.stride());
   std::size_t i = 0;
   for (auto _ : state) {
     table.evaluate(r[i++ & 1023], values.data(), derivatives.data());

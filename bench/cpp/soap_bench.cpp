@@ -59,7 +59,7 @@ Case make_case(int which) { return which == 0 ? Case(1, 12, 6, 3.7) : which == 1
 void coefficients(benchmark::State& state) {
   const Case c = make_case(state.range(0));
   const auto species = c.soap.density().species_of(c.structures, c.pairs);
-  auto workspace = c.soap.density().make_workspace(c.pairs, false);
+  auto workspace = c.soap.density().make_workspace(c.pairs, Density::Purpose::values);
   for (auto _ : state) {
     for (index_t i = 0; i < c.structures.n_atoms(); ++i) {
       c.soap.density().expand(c.pairs, species, i, workspace);

@@ -117,8 +117,11 @@ void bind_basis(py::module_& m) {
              mercer::Buffer<double> values(view.size * table.size()), derivatives(view.size * table.size());
              {
                py::gil_scoped_release release;
+               std::vector<double> value(table.stride()), derivative(table.stride());
                for (index_t i = 0; i < view.size; ++i) {
-                 table.evaluate(view[i], values.data() + i * table.size(), derivatives.data() + i * table.size());
+                 table.evaluate(view[i], value.data(), derivative.data());
+                 std::copy_n(value.begin(), table.size(), values.data() + i * table.size());
+                 std::copy_n(derivative.begin(), table.size(), derivatives.data() + i * table.size());
                }
              }
              const std::vector<py::ssize_t> shape{view.size, table.l_max() + 1, table.n_pad()};

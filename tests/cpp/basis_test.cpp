@@ -27,7 +27,7 @@ TEST_CASE("every radial basis: the table follows the basis to its ends, padded w
     CHECK(table.size() == 4 * 8);
     CHECK(table.error() <= 1e-11);
     CHECK(table.r_cut() == 4);
-    std::vector<double> values(table.size()), same(table.size()), derivatives(table.size()), exact(4 * 5);
+    std::vector<double> values(table.stride()), same(table.stride()), derivatives(table.stride()), exact(4 * 5);
     for (double r : {0.0, 1e-9, 1.234, 3.999999, 4.0}) {
       table.evaluate(r, values.data());
       table.evaluate(r, same.data(), derivatives.data());

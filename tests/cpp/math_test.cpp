@@ -5,11 +5,13 @@
 #include <stdexcept>
 #include <vector>
 
+#include "mercer/core/simd.hpp"
 #include "mercer/math/bessel.hpp"
 #include "mercer/math/chebyshev.hpp"
 #include "mercer/math/dense.hpp"
 #include "mercer/math/quadrature.hpp"
 #include "mercer/math/spherical_harmonics.hpp"
+#include "mercer/math/vector_cos.hpp"
 #include "mercer/math/vector_exp.hpp"
 
 using mercer::index_t;
@@ -69,6 +71,33 @@ TEST_CASE("harmonics fill n columns of each row and nothing else, whatever n and
     }
   }
   CHECK_THROWS_AS(mercer::SphericalHarmonics(-1), std::invalid_argument);
+}
+
+TEST_CASE("the gradient of a sum of harmonics is the sum of their gradients") {
+  constexpr int W = mercer::simd::width;
+  for (int l_max : {0, 1, 2, 7}) {
+    const mercer::SphericalHarmonics harmonics(l_max);
+    const Vectors u(W);
+    const index_t n_lm = harmonics.n_lm();
+    std::vector<double> values(n_lm * W), gradients(3 * n_lm * W), b(n_lm * W), found(3 * W);
+    harmonics.evaluate(W, u.x.data(), u.y.data(), u.z.data(), values.data(), gradients.data(), W);
+    for (index_t k = 0; k < n_lm * W; ++k) b[k] = std::cos(1.3 * static_cast<double>(k * k));
+    harmonics.gradient_of_sum(u.x.data(), u.y.data(), u.z.data(), b.data(), found.data());
+    for (int k = 0; k < 3 * W; ++k) {
+      double expected = 0;
+      for (index_t lm = 0; lm < n_lm; ++lm) expected += b[lm * W + k % W] * gradients[3 * lm * W + k];
+      CHECK(std::fabs(found[k] - expected) <= 1e-13 * (1 + l_max * l_max));
+    }
+  }
+}
+
+TEST_CASE("cos and sin of multiples of pi") {
+  const long double pi = std::acos(-1.0L);
+  for (int k = 0; k <= 1000; ++k) {
+    const double x = k / 1000.0;
+    CHECK(std::fabs(static_cast<double>(mercer::vector_cos_pi(x) - std::cos(pi * x))) <= 3e-16);
+    CHECK(std::fabs(static_cast<double>(mercer::vector_sin_pi(x) - std::sin(pi * x))) <= 3e-16);
+  }
 }
 
 TEST_CASE("Gauss-Legendre integrates polynomials of degree 2 n - 1 in extended precision") {

@@ -67,14 +67,10 @@ void contract_all(int l_max, index_t n_pad, const double* R, index_t R_stride, c
 }
 
 /// The sums over n of the reverse pass for M values of m and W neighbours (lanes):
-/// B_m = sum_n dc[m][n] R_n, A_m = sum_n dc[m][n] R'_n, then sums over m of A Y, B Y and B grad Y.
-struct PairSums {
-  Vector radial{}, weight{}, gradient[3] = {};
-};
-
+/// B_m = sum_n dc[m][n] R_n is stored, A_m = sum_n dc[m][n] R'_n summed times Y_m.
 template <int M>
 void reverse_rows(const double* dc, index_t dc_stride, int n_max, const double* R, const double* dR, const double* Y,
-                  const double* gradient, index_t stride, PairSums& sums) {
+                  index_t stride, double* B_out, Vector& radial) {
   Vector A[M] = {}, B[M] = {};
   for (int n = 0; n < n_max; ++n) {
     const Vector r = simd::load(R + n * W), dr = simd::load(dR + n * W);
@@ -87,10 +83,8 @@ void reverse_rows(const double* dc, index_t dc_stride, int n_max, const double* 
   }
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
-    const Vector y = simd::load(Y + m * stride);
-    sums.radial += A[m] * y;
-    sums.weight += B[m] * y;
-    for (int a = 0; a < 3; ++a) sums.gradient[a] += B[m] * simd::load(gradient + (3 * m + a) * stride);
+    radial += A[m] * simd::load(Y + m * stride);
+    simd::store(B_out + m * W, B[m]);
   }
 }
 
@@ -180,10 +174,12 @@ std::vector<int> Density::present_channels(const PairList& pairs, Span<const std
   return channels;
 }
 
-Density::Workspace Density::make_workspace(const PairList& pairs, bool reverse) const {
+Density::Workspace Density::make_workspace(const PairList& pairs, Purpose purpose) const {
+  const bool reverse = purpose != Purpose::values;
   index_t most = 0;
   for (index_t i = 0; i < pairs.n_atoms(); ++i) most = std::max(most, pairs.offsets[i + 1] - pairs.offsets[i]);
   Workspace ws;
+  ws.purpose = purpose;
   ws.stride = round_up(most + (reverse ? n_species() * (W - 1) : 0), 8) + 8;
   const index_t slot = slot_size(channel_size());
   const auto zeros = [](index_t size) {
@@ -201,10 +197,9 @@ Density::Workspace Density::make_workspace(const PairList& pairs, bool reverse) 
   for (int s = 0; s < n_species(); ++s) ws.species_coefficients[s] = ws.species_memory.data() + s * slot;
   if (!parameters_.channels.empty()) ws.channel_memory = zeros(n_channels() * slot);
   if (reverse) {
-    ws.weighted = zeros(ws.stride * n_lm());
     ws.radial_derivative = zeros(ws.stride * radial_stride());
-    ws.harmonics_gradient = zeros(3 * ws.stride * n_lm());
-    ws.lanes = zeros(2 * radial_stride() * W);
+    if (purpose == Purpose::factors) ws.harmonics_gradient = zeros(3 * ws.stride * n_lm());
+    ws.lanes = zeros((2 * radial_stride() + n_lm()) * W);
     ws.species_adjoints.resize(n_species());
     ws.species_adjoint_memory = zeros(n_species() * slot);
     for (int s = 0; s < n_species(); ++s) ws.species_adjoints[s] = ws.species_adjoint_memory.data() + s * slot;
@@ -216,7 +211,7 @@ Density::Workspace Density::make_workspace(const PairList& pairs, bool reverse) 
 /// Neighbours within r_cut sorted by species, as structure of arrays. For the reverse pass the groups begin at
 /// multiples of the vector width.
 void Density::gather(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const {
-  const bool reverse = ws.weighted.size() > 0;
+  const bool reverse = ws.purpose != Purpose::values;
   const double r_cut = cutoff_.r_cut();
   const index_t begin = pairs.offsets[centre], end = pairs.offsets[centre + 1];
   auto& next = ws.species_begin;
@@ -227,6 +222,7 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
   }
   ws.group_species.clear();
   ws.group_begin.clear();
+  ws.group_size.clear();
   ws.n = 0;
   for (int s = 0; s < n_species(); ++s) {
     const index_t count = next[s];
@@ -234,6 +230,7 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
     if (count == 0 && !has_centre(species[centre], s)) continue;
     ws.group_species.push_back(s);
     ws.group_begin.push_back(ws.n);
+    ws.group_size.push_back(count);
     if (reverse) {
       const index_t last = ws.n + round_up(count, W);
       std::fill(ws.pair.begin() + ws.n + count, ws.pair.begin() + last, index_t{-1});
@@ -256,38 +253,38 @@ void Density::gather(const PairList& pairs, Span<const std::int16_t> species, in
   double *y = x + ws.stride, *z = y + ws.stride, *r = z + ws.stride, *w = r + ws.stride, *dw = w + ws.stride;
   for (index_t k = 0; k < ws.n_padded; ++k) {
     const index_t p = ws.pair[k];
-    double* radial = ws.radial.data() + k * radial_stride();
-    if (p < 0) {
-      x[k] = y[k] = w[k] = dw[k] = 0;
-      z[k] = r[k] = 1;
-      if (!reverse) continue;
-      std::fill(radial, radial + table_.size(), 0.0);
-      double* derivative = ws.radial_derivative.data() + k * radial_stride();
-      std::fill(derivative, derivative + table_.size(), 0.0);
-      continue;
-    }
-    const Vec3& vector = pairs.vectors[p];
-    r[k] = pairs.distances[p];
+    const Vec3 vector = p < 0 ? Vec3{0, 0, 1} : pairs.vectors[p];
+    r[k] = p < 0 ? 1 : pairs.distances[p];
+    x[k] = vector[0];
+    y[k] = vector[1];
+    z[k] = vector[2];
+  }
+  for (index_t k = 0; k < ws.n_padded; ++k) {
     const double inverse = 1.0 / r[k];
-    x[k] = vector[0] * inverse;
-    y[k] = vector[1] * inverse;
-    z[k] = vector[2] * inverse;
-    const double f = cutoff_.value(r[k]), u = parameters_.scaling.value(r[k]);
-    w[k] = f * u;
-    if (reverse) {
-      dw[k] = cutoff_.derivative(r[k]) * u + f * parameters_.scaling.derivative(r[k]);
-      table_.evaluate(r[k], radial, ws.radial_derivative.data() + k * radial_stride());
-    } else {
-      table_.evaluate(r[k], radial);
+    x[k] *= inverse;
+    y[k] *= inverse;
+    z[k] *= inverse;
+  }
+  cutoff_.evaluate(ws.n_padded, r, w, reverse ? dw : nullptr);
+  if (!parameters_.scaling.off()) {
+    for (index_t k = 0; k < ws.n_padded; ++k) {
+      const double u = parameters_.scaling.value(r[k]);
+      if (reverse) dw[k] = dw[k] * u + w[k] * parameters_.scaling.derivative(r[k]);
+      w[k] *= u;
     }
+  }
+  for (int g = 0; g < ws.n_groups; ++g) {
+    const index_t k = ws.group_begin[g], first = k * table_.stride();
+    table_.evaluate(ws.group_size[g], r + k, w + k, dw + k, ws.radial.data() + first,
+                    reverse ? ws.radial_derivative.data() + first : nullptr);
   }
 }
 
 /// The sums over neighbours, species by species.
 void Density::accumulate(Workspace& ws) const {
-  const double* Y = ws.weighted.size() > 0 ? ws.weighted.data() : ws.harmonics.data();
+  const double* Y = ws.harmonics.data();
   for (int g = 0; g < ws.n_groups; ++g) {
-    const index_t begin = ws.group_begin[g], n = ws.group_begin[g + 1] - begin;
+    const index_t begin = ws.group_begin[g], n = ws.group_size[g];
     double* c = ws.species_coefficients[ws.group_species[g]] + pad();
     const double* R = ws.radial.data() + begin * radial_stride();
     for (int n0 = 0; n0 < n_pad();) {
@@ -307,19 +304,12 @@ void Density::accumulate(Workspace& ws) const {
 void Density::expand(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const {
   gather(pairs, species, centre, ws);
   const double* x = ws.geometry.data();
-  const double* w = x + 4 * ws.stride;
-  const bool reverse = ws.weighted.size() > 0;
-  if (reverse) {
+  const bool reverse = ws.purpose != Purpose::values;
+  if (ws.purpose == Purpose::factors) {
     harmonics_.evaluate(ws.n_padded, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.harmonics_gradient.data(),
                         ws.stride);
   } else {
     harmonics_.evaluate(ws.n_padded, x, x + ws.stride, x + 2 * ws.stride, ws.harmonics.data(), ws.stride);
-  }
-  double* weighted = reverse ? ws.weighted.data() : ws.harmonics.data();
-  for (int lm = 0; lm < n_lm(); ++lm) {
-    const double* from = ws.harmonics.data() + lm * ws.stride;
-    double* to = weighted + lm * ws.stride;
-    for (index_t p = 0; p < ws.n; p += W) simd::store(to + p, simd::load(from + p) * simd::load(w + p));
   }
   accumulate(ws);
   for (const int s : ws.group_species) {
@@ -363,7 +353,7 @@ void Density::coefficients(const StructureBatch& structures, const PairList& pai
                  structures.n_atoms(), ", ", n_channels() * width, ") coefficients, got (", out.rows, ", ", out.cols, ")");
   const auto species = species_of(structures, pairs);
   for_each_centre(
-      pairs, {species.data(), static_cast<index_t>(species.size())}, false, 0, [] { return 0; },
+      pairs, {species.data(), static_cast<index_t>(species.size())}, Purpose::values, 0, [] { return 0; },
       [&](Workspace& ws, int, index_t i) {
         std::fill(out.row(i), out.row(i) + out.cols, 0.0);
         for (int k = 0; k < ws.n_present; ++k) {
@@ -390,13 +380,13 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
   }
   const index_t stride = ws.stride, size = radial_stride();
   const double* x = ws.geometry.data();
-  double *R = ws.lanes.data(), *dR = R + size * W;
+  double *R = ws.lanes.data(), *dR = R + size * W, *B = dR + size * W;
   for (int g = 0; g < ws.n_groups; ++g) {
     const double* dc = ws.species_adjoints[ws.group_species[g]] + pad();
     for (index_t k = ws.group_begin[g]; k < ws.group_begin[g + 1]; k += W) {
       transpose(ws.radial.data() + k * size, size, size, R);
       transpose(ws.radial_derivative.data() + k * size, size, size, dR);
-      PairSums sums;
+      Vector radial{};
       for (int l = 0; l <= l_max(); ++l) {
         const int end = (l + 1) * (l + 1);
         constexpr int most = W == 8 ? 7 : 5;
@@ -405,8 +395,7 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
           const int rows = (end - lm + n_parts - part - 1) / (n_parts - part);
           const auto run = [&](auto kernel) {
             kernel(dc + lm * n_pad(), n_pad(), n_max(), R + l * n_pad() * W, dR + l * n_pad() * W,
-                   ws.harmonics.data() + lm * stride + k, ws.harmonics_gradient.data() + 3 * lm * stride + k, stride,
-                   sums);
+                   ws.harmonics.data() + lm * stride + k, stride, B + lm * W, radial);
           };
           switch (rows) {
             case 1: run(reverse_rows<1>); break;
@@ -420,11 +409,11 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
           lm += rows;
         }
       }
-      const Vector w = simd::load(x + 4 * stride + k);
-      const Vector radial = w * sums.radial + simd::load(x + 5 * stride + k) * sums.weight;
-      const Vector tangential = w / simd::load(x + 3 * stride + k);
+      double gradient[3 * W];
+      harmonics_.gradient_of_sum(x + k, x + stride + k, x + 2 * stride + k, B, gradient);
+      const Vector inverse_r = 1.0 / simd::load(x + 3 * stride + k);
       for (int a = 0; a < 3; ++a) {
-        const Vector g_a = radial * simd::load(x + a * stride + k) + tangential * sums.gradient[a];
+        const Vector g_a = radial * simd::load(x + a * stride + k) + inverse_r * simd::load(gradient + a * W);
         for (int lane = 0; lane < W; ++lane) {
           if (ws.pair[k + lane] >= 0) pair_gradients[ws.pair[k + lane]][a] = g_a[lane];
         }
@@ -436,14 +425,14 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
 Density::PairFactors Density::pair_factors(const Workspace& ws, index_t k, double* __restrict U,
                                            double* __restrict V) const {
   const double* x = ws.geometry.data() + k;
-  const double r = x[3 * ws.stride], w = x[4 * ws.stride], dw = x[5 * ws.stride], v = w / r;
+  const double inverse_r = 1 / x[3 * ws.stride];
   const double* R = ws.radial.data() + k * radial_stride();
   const double* dR = ws.radial_derivative.data() + k * radial_stride();
   // The table has the zeros behind n.
   for (int n = 0; n < pad(); ++n) U[n] = V[n] = 0;
   for (index_t i = pad(); i < table_.size(); ++i) {
-    U[i] = w * dR[i - pad()] + dw * R[i - pad()];
-    V[i] = v * R[i - pad()];
+    U[i] = dR[i - pad()];
+    V[i] = inverse_r * R[i - pad()];
   }
   return {{x[0], x[ws.stride], x[2 * ws.stride]}, ws.harmonics.data() + k, ws.harmonics_gradient.data() + k, ws.stride};
 }

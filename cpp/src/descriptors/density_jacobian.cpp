@@ -16,7 +16,7 @@ class JacobianContraction final : public DensityContraction {
 
   std::unique_ptr<GradientContraction::Scratch> make_scratch() const override {
     auto scratch = std::make_unique<Work>();
-    scratch->workspace = density_.make_workspace(pairs_, true);
+    scratch->workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
     scratch->jacobian = jacobian_->make_scratch();
     index_t most = 0;
     for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
@@ -111,7 +111,7 @@ class FullJacobian final : public DensityContraction {
 
   std::unique_ptr<GradientContraction::Scratch> make_scratch() const override {
     auto scratch = std::make_unique<Work>();
-    scratch->workspace = density_.make_workspace(pairs_, true);
+    scratch->workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
     scratch->jacobian = jacobian_->make_scratch();
     index_t most = 0;
     for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);

@@ -109,7 +109,7 @@ void RadialSpectrum::transform(const StructureBatch& structures, const PairList&
                  out.rows, ", ", out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
   const auto species = density_.species_of(structures, pairs);
   density_.for_each_centre(
-      pairs, species, false, 0, [] { return 0; },
+      pairs, species, Density::Purpose::values, 0, [] { return 0; },
       [&](Density::Workspace& ws, int&, index_t i) { write_row(ws, out.row(i)); });
 }
 
@@ -136,7 +136,7 @@ void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs
     }
     density_.reverse(pairs, i, ws, pair_gradients.data());
   };
-  density_.for_each_centre(pairs, species, true, 0, make_row, body);
+  density_.for_each_centre(pairs, species, Density::Purpose::reverse, 0, make_row, body);
   scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
 }
 

@@ -39,7 +39,7 @@ class DensityRawGradients final : public RawGradients {
     sink.past_caches = n_values >= smallest_streamed_result;
     const double flops = 8.0 * static_cast<double>(n_values) / static_cast<double>(std::max<index_t>(1, pairs_.n_atoms()));
     density_.for_each_centre(
-        pairs_, species_, true, flops,
+        pairs_, species_, Density::Purpose::factors, flops,
         [&] {
           Work work;
           work.scratch = jacobian_->make_scratch();

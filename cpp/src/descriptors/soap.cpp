@@ -183,7 +183,7 @@ void Soap::transform(const StructureBatch& structures, const PairList& pairs, Ma
   const bool past_caches = norm_first() && n_features() <= largest_streamed_row &&
                            out.rows * n_features() >= smallest_streamed_result;
   density_.for_each_centre(
-      pairs, species, false, flops(),
+      pairs, species, Density::Purpose::values, flops(),
       [&] {
         Scratch scratch = make_scratch(false);
         if (past_caches) scratch.row = Buffer<double>(n_features());
@@ -234,7 +234,7 @@ Soap::SparseRows Soap::transform_blocks(const StructureBatch& structures, const 
   rows.value_offsets[n_blocks] = n_values;
   rows.values = Buffer<double>(n_values);
   density_.for_each_centre(
-      pairs, species, false, flops(), [&] { return make_scratch(false); },
+      pairs, species, Density::Purpose::values, flops(), [&] { return make_scratch(false); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         prepare(ws, scratch);
         const index_t first = rows.atom_offsets[i], last = rows.atom_offsets[i + 1];
@@ -357,7 +357,7 @@ void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
   const auto species = density_.species_of(structures, pairs);
   Buffer<Vec3> pair_gradients(pairs.n_pairs());
   density_.for_each_centre(
-      pairs, species, true, 3 * flops(), [&] { return make_scratch(true); },
+      pairs, species, Density::Purpose::reverse, 3 * flops(), [&] { return make_scratch(true); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
         adjoints(ws, scratch, dY_dX.row(i));
         density_.reverse(pairs, i, ws, pair_gradients.data());

@@ -32,7 +32,7 @@ class CoefficientContraction final : public DensityContraction {
       work->most = std::max(work->most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
     }
     for (Atom& atom : work->atoms) {
-      atom.workspace = density_.make_workspace(pairs_, true);
+      atom.workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
       atom.derivatives = Buffer<double>((3 * work->most + 4) * stride());
       atom.along = Buffer<double>(3 * work->most);
       atom.p_q = Buffer<double>(n_panels() * panel_width);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "mercer/core/error.hpp"
+#include "mercer/core/simd.hpp"
 
 namespace mercer {
 
@@ -20,6 +21,9 @@ SphericalHarmonics::SphericalHarmonics(int l_max) : l_max_(l_max) {
       const long double e = static_cast<long double>(l - 1) * (l - 1) - static_cast<long double>(m) * m;
       steps_.push_back({static_cast<double>(std::sqrt((4.0L * l * l - 1) / d)),
                         static_cast<double>(e > 0 ? std::sqrt((2 * l + 1) * e / ((2 * l - 3) * d)) : 0.0L)});
+    }
+    for (int l = m; m > 0 && l <= l_max; ++l) {
+      slopes_.push_back(std::sqrt(static_cast<double>((l + m) * (l - m + 1)) / (m == 1 ? 2 : 1)));
     }
   }
 }
@@ -122,6 +126,50 @@ void SphericalHarmonics::evaluate(index_t n, const double* x, const double* y, c
 void SphericalHarmonics::evaluate(index_t n, const double* x, const double* y, const double* z, double* values,
                                   double* gradients, index_t stride) const {
   all<true>(n, x, y, z, values, gradients, stride);
+}
+
+/// With F_m = sum_l b_lm P_l^m (for cosines and for sines) and D_m = sum_l b_lm dP_l^m/dz, the sum is that of F_m c_m over
+/// m, and grad c_m = m (c_(m-1), -s_(m-1), 0), grad s_m = m (s_(m-1), c_(m-1), 0). D_m comes with F_(m+1).
+void SphericalHarmonics::gradient_of_sum(const double* x_in, const double* y_in, const double* z_in, const double* b,
+                                         double* gradients) const {
+  using simd::Vector;
+  constexpr int W = simd::width;
+  const Vector x = simd::load(x_in), y = simd::load(y_in), z = simd::load(z_in);
+  Vector c_below{}, s_below{}, c = c_below + 1.0, s{};  // c_(m-1), s_(m-1), c_m, s_m
+  Vector g[3] = {};
+  const Step* step = steps_.data();
+  const double* slope = slopes_.data();
+  for (int m = 0; m <= l_max_; ++m) {
+    Vector q = Vector{} + diagonal_[m], q_below{};  // P_l^m, P_(l-1)^m
+    Vector F_c{}, F_s{}, D_c{}, D_s{};              // F_m and D_(m-1)
+    for (int l = m;; ++l, ++step) {
+      const double* row = b + static_cast<index_t>(l * l + l) * W;
+      if (m > 0) {
+        const Vector dq = *slope++ * q;
+        F_c += q * simd::load(row + m * W);
+        F_s += q * simd::load(row - m * W);
+        D_c += dq * simd::load(row + (m - 1) * W);
+        if (m > 1) D_s += dq * simd::load(row - (m - 1) * W);
+      }
+      if (l == l_max_) break;
+      const Vector next = (step->a * z) * q - step->b * q_below;
+      q_below = q;
+      q = next;
+    }
+    if (m > 0) {
+      g[0] += static_cast<double>(m) * (F_c * c_below + F_s * s_below);
+      g[1] += static_cast<double>(m) * (F_s * c_below - F_c * s_below);
+      g[2] += D_c * c_below + D_s * s_below;
+    }
+    c_below = c;
+    s_below = s;
+    c = c_below * x - s_below * y;
+    s = s_below * x + c_below * y;
+  }
+  const Vector radial = g[0] * x + g[1] * y + g[2] * z;
+  simd::store(gradients, g[0] - radial * x);
+  simd::store(gradients + W, g[1] - radial * y);
+  simd::store(gradients + 2 * W, g[2] - radial * z);
 }
 
 }  // namespace mercer

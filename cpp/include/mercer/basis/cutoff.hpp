@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "mercer/core/array.hpp"
+
 namespace mercer {
 
 /// f_c(r) and its derivative. `width` is the transition width (Angstrom): f_c = 1 for r <= r_cut - width.
@@ -20,8 +22,18 @@ class Cutoff {
   double width() const { return width_; }
   /// Value and slope go to zero at r_cut.
   bool smooth() const { return kind_ != Kind::none; }
-  double value(double r) const;
-  double derivative(double r) const;
+  /// f_c of n distances, and unless null their derivatives.
+  void evaluate(index_t n, const double* r, double* values, double* derivatives) const;
+  double value(double r) const {
+    double value;
+    evaluate(1, &r, &value, nullptr);
+    return value;
+  }
+  double derivative(double r) const {
+    double value, derivative;
+    evaluate(1, &r, &value, &derivative);
+    return derivative;
+  }
 
   static std::vector<std::string> names();
 

@@ -27,6 +27,8 @@ struct RadialScaling {
 
   /// @throws std::invalid_argument for parameters outside their ranges.
   void validate() const;
+  /// Whether u = 1 everywhere.
+  bool off() const { return kind == Kind::willatt && exponent == 0; }
   double value(double r) const;
   double derivative(double r) const;
 };

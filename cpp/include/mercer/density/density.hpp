@@ -64,6 +64,8 @@ class Density {
   /// The channels that `expand` will find present around a centre, ascending.
   std::vector<int> present_channels(const PairList& pairs, Span<const std::int16_t> species, index_t centre) const;
 
+  /// What follows the expansion: nothing, `reverse`, or `pair_factors`.
+  enum class Purpose { values, reverse, factors };
   /// Scratch of one thread, and the result for one centre.
   struct Workspace {
     /// Channels that are not identically zero, ascending, and their coefficients (Density::n_pad for the layout).
@@ -73,27 +75,28 @@ class Density {
     /// Input of the reverse pass: dY/dc of the present channels, in the layout of the coefficients.
     std::vector<double*> adjoints;
     /// The neighbours, gathered in groups of one species (ascending; a group without neighbours is that of a centre):
-    /// group g holds group_begin[g] .. group_begin[g + 1] - 1. For the reverse pass groups begin at multiples of the
-    /// vector width.
+    /// group g holds the group_size[g] neighbours from group_begin[g] on. For the reverse pass groups begin at multiples
+    /// of the vector width, with padding between them.
     int n_groups = 0;
     std::vector<int> group_species;    ///< as index into `species`
     std::vector<index_t> group_begin;  ///< n_groups + 1
+    std::vector<index_t> group_size;
     std::vector<index_t> pair;         ///< index into the pair list of a gathered neighbour, -1 for padding
 
    private:
     friend class Density;
+    Purpose purpose = Purpose::values;
     index_t n = 0, n_padded = 0, stride = 0;  ///< gathered neighbours, up to full vectors, distance of rows
     std::vector<index_t> species_begin;
     std::vector<double*> species_coefficients;
     std::vector<double*> species_adjoints;
-    Buffer<double> geometry;                ///< x, y, z, r, w, dw/dr
-    Buffer<double> radial, radial_derivative;  ///< [neighbour][l][n_pad]
-    Buffer<double> harmonics, weighted, harmonics_gradient;
+    Buffer<double> geometry;                   ///< x, y, z of the unit vector, r, w = f_c u, dw/dr
+    Buffer<double> radial, radial_derivative;  ///< w I and its derivative, [neighbour][l][n_pad]
+    Buffer<double> harmonics, harmonics_gradient;
     Buffer<double> species_memory, channel_memory, species_adjoint_memory, channel_adjoint_memory;
-    Buffer<double> lanes;                   ///< radial values of a few neighbours, transposed
+    Buffer<double> lanes;                      ///< radial values of a few neighbours, transposed; sums over n
   };
-  /// @param reverse also room for the reverse pass
-  Workspace make_workspace(const PairList& pairs, bool reverse) const;
+  Workspace make_workspace(const PairList& pairs, Purpose purpose) const;
 
   /// Coefficients of one centre into the workspace.
   void expand(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& workspace) const;
@@ -101,7 +104,7 @@ class Density {
   /// Expands every centre in parallel and calls body(workspace, scratch, centre), with one workspace and one
   /// `make_scratch()` per thread. Chunks are large enough to pay for a thread; `flops` is what body costs per centre.
   template <class MakeScratch, class Body>
-  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, bool reverse, double flops,
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, Purpose purpose, double flops,
                        const MakeScratch& make_scratch, const Body& body) const {
     const index_t n = species.size;
     const double pairs_per_centre = n > 0 ? static_cast<double>(pairs.n_pairs()) / static_cast<double>(n) : 0;
@@ -109,7 +112,7 @@ class Density {
     const index_t chunk_size = std::clamp(static_cast<index_t>(4e5 / flops), index_t{1}, index_t{64});
     parallel_for(
         (n + chunk_size - 1) / chunk_size,
-        [&] { return std::make_pair(make_workspace(pairs, reverse), make_scratch()); },
+        [&] { return std::make_pair(make_workspace(pairs, purpose), make_scratch()); },
         [&](auto& state, index_t chunk) {
           const index_t end = std::min(n, (chunk + 1) * chunk_size);
           for (index_t i = chunk * chunk_size; i < end; ++i) {
@@ -134,12 +137,12 @@ class Density {
     const double* gradients;  ///< grad_a Y_lm is gradients[(3 * lm + a) * stride]
     index_t stride;
   };
-  /// After `expand` with a workspace for the reverse pass; writes U and V as [l][n_pad], n behind `pad` zeros.
+  /// After `expand` with a workspace for them; writes U and V as [l][n_pad], n behind `pad` zeros.
   PairFactors pair_factors(const Workspace& workspace, index_t k, double* U, double* V) const;
 
  private:
   /// Doubles between the radial values of two neighbours: full cache lines.
-  index_t radial_stride() const { return (table_.size() + 7) / 8 * 8; }
+  index_t radial_stride() const { return table_.stride(); }
   void gather(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& ws) const;
   void accumulate(Workspace& ws) const;
   /// Whether the Gaussian on a centre counts for species s.

@@ -26,6 +26,10 @@ class SphericalHarmonics {
   void evaluate(index_t n, const double* x, const double* y, const double* z, double* values, double* gradients,
                 index_t stride) const;
 
+  /// Reverse pass for simd::width unit vectors u: gradients[a * width + p] is the gradient of sum_lm b_lm Y_lm on the
+  /// sphere at vector p, b_lm = b[lm * width + p]. Needs neither Y_lm nor their gradients.
+  void gradient_of_sum(const double* x, const double* y, const double* z, const double* b, double* gradients) const;
+
  private:
   /// P_l^m = a z P_(l-1)^m - b P_(l-2)^m for l > m.
   struct Step {
@@ -43,6 +47,7 @@ class SphericalHarmonics {
   int l_max_;
   std::vector<double> diagonal_;  ///< P_m^m
   std::vector<Step> steps_;       ///< l = m + 1 .. l_max for m = 0, then for m = 1, ...
+  std::vector<double> slopes_;    ///< dP_l^(m-1)/dz over P_l^m; l = m .. l_max for m = 1, then for m = 2, ...
 };
 
 }  // namespace mercer
