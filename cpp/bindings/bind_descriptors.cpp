@@ -273,6 +273,18 @@ py::tuple contract(const Array<double>& Q, const Make& make) {
                                        pooled_array<double>(std::move(vectors), {n_entries, 3})));
 }
 
+/// Writes rows; of every part, the weight of all tuples and of those beside the grid.
+template <class Kind>
+std::pair<std::vector<double>, std::vector<double>> transform_weighed(const Kind& descriptor,
+                                                                      const StructureBatch& structures,
+                                                                      const PairList& pairs, Array<double>& out) {
+  const auto view = mutable_matrix_view(out, "out");
+  std::vector<double> total(descriptor.n_parts()), outside(descriptor.n_parts());
+  const py::gil_scoped_release release;
+  descriptor.transform(structures, pairs, view, total, outside);
+  return {total, outside};
+}
+
 void bind_mbtr(py::module_& m) {
   using mercer::Mbtr;
   using mercer::MbtrParameters;
@@ -300,24 +312,22 @@ void bind_mbtr(py::module_& m) {
            }),
            py::kw_only(), py::arg("species"), py::arg("parts"), py::arg("correlation"), py::arg("normalization"),
            py::arg("ignore_unknown"), py::arg("max_tuples"));
+  m.def("weight_of_cutoff", [](const std::string& name, double r_cut, double width) {
+    const auto factor = mercer::weight_of_cutoff(name, r_cut, width);
+    return std::make_tuple(factor.function, factor.parameters, factor.legs_only);
+  });
   m.def("mbtr_geometries", &mercer::mbtr_geometries);
   m.def("mbtr_weights", &mercer::mbtr_weights);
   m.def("mbtr_broadenings", &mercer::mbtr_broadenings);
 
+  py::class_<mercer::Lmbtr, Descriptor>(m, "Lmbtr")
+      .def(py::init<MbtrParameters>(), py::arg("parameters"))
+      .def("transform_weighed", &transform_weighed<mercer::Lmbtr>, py::arg("structures"), py::arg("pairs"),
+           py::arg("out").noconvert());
   py::class_<Mbtr, mercer::StructureDescriptor>(m, "Mbtr")
       .def(py::init<MbtrParameters>(), py::arg("parameters"))
-      .def(
-          "transform_weighed",
-          [](const Mbtr& mbtr, const StructureBatch& structures, const PairList& pairs, Array<double>& out) {
-            const auto view = mutable_matrix_view(out, "out");
-            std::vector<double> total(mbtr.n_parts()), outside(mbtr.n_parts());
-            {
-              const py::gil_scoped_release release;
-              mbtr.transform(structures, pairs, view, total, outside);
-            }
-            return std::make_pair(total, outside);
-          },
-          py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
+      .def("transform_weighed", &transform_weighed<Mbtr>, py::arg("structures"), py::arg("pairs"),
+           py::arg("out").noconvert())
       .def(
           "transform_channels",
           [](const Mbtr& mbtr, const StructureBatch& structures, const PairList& pairs) {

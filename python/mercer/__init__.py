@@ -10,6 +10,7 @@ __version__ = _core.core.version
 #: Public names by the module that holds them; loaded at first use, so that ``import mercer`` stays quick.
 _EXPORTS = {
     "MBTR": "mercer.descriptors",
+    "LMBTR": "mercer.descriptors",
     "SOAP": "mercer.descriptors",
     "RadialSpectrum": "mercer.descriptors",
     "PairDistance": "mercer.descriptors",

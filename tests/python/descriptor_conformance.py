@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from mercer.descriptors import (
+    LMBTR,
     MBTR,
     SOAP,
     BagOfBonds,
@@ -39,10 +40,25 @@ def clusters(kind, share_of_cutoff=1.0, **fixed):
     return make
 
 
+def lmbtr(**fixed):
+    """An example with weights that end smoothly at the cutoff, k = 3 with both places of the atom, and k = 2."""
+
+    def make(species, r_cut, *, cutoff="polynomial", cutoff_width=1.0, ignore_unknown=False, **_):
+        end = {"cutoff": cutoff, "cutoff_width": cutoff_width}
+        k2 = {"geometry": "distance", "grid": (-0.5, 6, 14), "sigma": 0.4, "r_cut": r_cut} | end
+        k3 = {"geometry": "cosine", "grid": (-1, 1, 9), "sigma": 0.25, "r_cut": 0.5 * r_cut}
+        k3 |= end | {"cutoff_width": 0.5 * cutoff_width, "weight": {"function": "exponential", "scale": 0.3}}
+        return LMBTR(species, k2=k2, k3=k3, ignore_unknown=ignore_unknown, **fixed)
+
+    return make
+
+
 #: name in the registry, and where there are several, a word -> a small example for some species, a cutoff and options.
 EXAMPLES = {
     "SOAP": lambda species, r_cut, **options: SOAP(species, r_cut, 4, 3, 0.5, **options),
     "RadialSpectrum": lambda species, r_cut, **options: RadialSpectrum(species, r_cut, 5, 0.4, **options),
+    "LMBTR": lmbtr(),
+    "LMBTR l2": lmbtr(normalization="l2"),
     "PairDistance": clusters(PairDistance, exponents=(1, -2, 3), scales=(1.0, 0.5, 10.0)),
     "PairDistance tail": clusters(PairDistance, tail_exponent=1.5, tail_range=0.8),
     "Triplet": clusters(Triplet, scales=(2.0, 1.0, 0.5)),

@@ -162,10 +162,7 @@ MbtrPart mbtr_part(const Fields& fields, int order) {
                          factor.text("edges") == "legs"});
   }
   if (fields.has("r_cut") && order > 1) {
-    const bool step = fields.text("cutoff") == "none";
-    WeightFactor cutoff{step ? "step" : fields.text("cutoff"), {{"r_cut", fields.number("r_cut")}}, true};
-    if (!step) cutoff.parameters["width"] = fields.number("cutoff_width");
-    p.weights.push_back(std::move(cutoff));
+    p.weights.push_back(weight_of_cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")));
   }
   return p;
 }
@@ -189,6 +186,8 @@ MbtrParameters mbtr_parameters(const Fields& fields, std::vector<std::string> ow
 
 Made mbtr(const Fields& fields) { return std::make_unique<Mbtr>(mbtr_parameters(fields, {"k1"})); }
 
+Made lmbtr(const Fields& fields) { return std::make_unique<Lmbtr>(mbtr_parameters(fields, {})); }
+
 struct Entry {
   const char* type;
   Made (*make)(const Fields&);
@@ -202,6 +201,7 @@ constexpr Entry table[] = {
     {"ClusterDistances", cluster_distances},
     {"CoulombMatrix", atom_matrix<CoulombMatrix>},
     {"MBTR", mbtr},
+    {"LMBTR", lmbtr},
     {"InverseDistances", inverse_distances},
     {"SineMatrix", atom_matrix<SineMatrix>},
     {"EwaldMatrix", ewald_matrix},

@@ -27,6 +27,9 @@ struct WeightFactor {
   bool legs_only = false;  ///< only the distances along the chain of atoms; else all of them
 };
 
+/// The cutoff functions of basis/cutoff.hpp by name, on the legs.
+WeightFactor weight_of_cutoff(const std::string& name, double r_cut, double width);
+
 /// A tensor of tuples of k = `order` atoms.
 struct MbtrPart {
   int order = 2;
@@ -125,6 +128,55 @@ class Mbtr final : public StructureDescriptor {
   double cutoff_ = 0;
   index_t n_features_ = 0, n_raw_ = 0;
   std::string not_differentiable_;  ///< why
+};
+
+/// A row per atom: tuples of two to four atoms that the atom belongs to, by the elements of the others. Channels of k = 2:
+/// the element of the neighbour; of k = 3: the neighbours i <= j with the atom as vertex, j fastest, then the vertex and
+/// the other end with the atom at an end; of k = 4: the others along the chain with the atom at its end, then with the
+/// atom in second place.
+class Lmbtr final : public Descriptor {
+ public:
+  /// No part of k = 1; normalization none or l2.
+  explicit Lmbtr(MbtrParameters parameters);
+  ~Lmbtr() override;
+
+  double cutoff() const override { return cutoff_; }
+  index_t n_features() const override { return n_features_; }
+  index_t n_parts() const { return static_cast<index_t>(parts_.size()); }
+  bool per_atom() const override { return true; }
+  bool differentiable() const override { return not_differentiable_.empty(); }
+
+  void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const override;
+  /// As Mbtr::transform.
+  void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out, Span<double> total,
+                 Span<double> outside) const;
+  std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
+                                                   MatView<const double> Q) const override;
+  std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
+  void vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
+           MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
+
+ private:
+  struct Workspace;
+  class Jacobian;
+
+  void check(const StructureBatch& structures, const PairList& pairs) const;
+  std::unique_ptr<GradientContraction> make_jacobian(const StructureBatch& structures, const PairList& pairs,
+                                                     MatView<const double> Q) const;
+  /// Row i before the correlation into workspace.raw; adds to the weights of every part.
+  void fill(const PairList& pairs, const std::vector<std::int32_t>& elements, index_t i, Workspace& workspace) const;
+  /// Correlation and normalization of workspace.raw; the norm.
+  double finish(Workspace& workspace, double* row) const;
+
+  MbtrParameters parameters_;
+  MbtrNormalization normalization_;
+  std::vector<std::unique_ptr<mbtr::Part>> parts_;
+  std::vector<std::unique_ptr<mbtr::Channels>> channels_;
+  std::vector<index_t> raw_offsets_, offsets_;
+  std::vector<int> element_of_;
+  double cutoff_ = 0;
+  index_t n_features_ = 0, n_raw_ = 0;
+  std::string not_differentiable_;
 };
 
 }  // namespace mercer

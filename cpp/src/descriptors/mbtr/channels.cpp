@@ -15,17 +15,28 @@ Elements reversed(const Elements& z, int order) {
   return r;
 }
 
+std::vector<Elements> ordered_channels(int order, int n) {
+  std::vector<Elements> out{Elements{}};
+  for (int t = 0; t < order; ++t) {
+    std::vector<Elements> longer;
+    for (Elements z : out) {
+      for (z[t] = 0; z[t] < n; ++z[t]) longer.push_back(z);
+    }
+    out = std::move(longer);
+  }
+  return out;
+}
+
 }  // namespace
 
-std::vector<Elements> all_channels(int order, int n) {
+std::vector<Elements> all_channels(const ChannelBlock& block, int n) {
+  if (!block.symmetric || block.order == 1) return ordered_channels(block.order, n);
   std::vector<Elements> out;
-  if (order == 1) {
-    for (int i = 0; i < n; ++i) out.push_back({i});
-  } else if (order == 2) {
+  if (block.order == 2) {
     for (int i = 0; i < n; ++i) {
       for (int j = i; j < n; ++j) out.push_back({i, j});
     }
-  } else if (order == 3) {
+  } else if (block.order == 3) {
     for (int j = 0; j < n; ++j) {
       for (int i = 0; i < n; ++i) {
         for (int k = i; k < n; ++k) out.push_back({i, j, k});
@@ -43,58 +54,65 @@ std::vector<Elements> all_channels(int order, int n) {
   return out;
 }
 
-Channels::Channels(int order, int n_elements, const std::vector<double>& correlation)
-    : raw_(all_channels(order, n_elements)), n_out_(static_cast<index_t>(raw_.size())) {
-  if (correlation.empty()) return;
-  const auto n_rows = static_cast<int>(correlation.size()) / n_elements;
-  const auto out = all_channels(order, n_rows);
-  const auto n_raw = static_cast<index_t>(raw_.size());
-  n_out_ = static_cast<index_t>(out.size());
-  MERCER_REQUIRE(n_raw * n_out_ <= most_mixed, "correlation: ", n_raw, " tuples of elements become ", n_out_,
-                 ", too many to mix; use fewer elements or a smaller k");
-  const auto product = [&](const Elements& z, const Elements& raw) {
-    double p = 1;
-    for (int t = 0; t < order; ++t) p *= correlation[z[t] * n_elements + raw[t]];
-    return p;
-  };
-  // A tuple of atoms counts in both of its directions; where z reads the same backwards both are the same.
-  for (const Elements& z : out) {
-    const Elements back = reversed(z, order);
-    for (const Elements& raw : raw_) mix_.push_back(product(z, raw) + (back == z ? 0.0 : product(back, raw)));
+Channels::Channels(const std::vector<ChannelBlock>& blocks, int n_elements, const std::vector<double>& correlation) {
+  const int n_rows = correlation.empty() ? n_elements : static_cast<int>(correlation.size()) / n_elements;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const auto raw = all_channels(blocks[b], n_elements), out = all_channels(blocks[b], n_rows);
+    for (const Elements& z : raw) raw_.push_back({z, static_cast<int>(b)});
+    const auto n_raw = static_cast<index_t>(raw.size()), n_out = static_cast<index_t>(out.size());
+    n_out_ += n_out;
+    if (correlation.empty()) continue;
+    MERCER_REQUIRE(n_raw * n_out <= most_mixed, "correlation: ", n_raw, " tuples of elements become ", n_out,
+                   ", too many to mix; use fewer elements or a smaller k");
+    const int order = blocks[b].order;
+    const auto product = [&](const Elements& z, const Elements& from) {
+      double p = 1;
+      for (int t = 0; t < order; ++t) p *= correlation[z[t] * n_elements + from[t]];
+      return p;
+    };
+    // A tuple of atoms counts in both of its directions; where z reads the same backwards both are the same.
+    Mix mix{n_out, n_raw, {}};
+    for (const Elements& z : out) {
+      const Elements back = reversed(z, order);
+      const bool once = !blocks[b].symmetric || back == z;
+      for (const Elements& from : raw) mix.factors.push_back(product(z, from) + (once ? 0.0 : product(back, from)));
+    }
+    mixes_.push_back(std::move(mix));
   }
 }
 
 void Channels::forward(const double* raw, index_t n, double* row) const {
-  const auto n_raw = static_cast<index_t>(raw_.size());
   if (!mixes()) {
-    std::copy_n(raw, n_raw * n, row);
+    std::copy_n(raw, n_out_ * n, row);
     return;
   }
-  std::fill_n(row, n_out_ * n, 0.0);
-  for (index_t c = 0; c < n_raw; ++c) {
-    const double* from = raw + c * n;
-    if (std::all_of(from, from + n, [](double x) { return x == 0; })) continue;
-    for (index_t z = 0; z < n_out_; ++z) {
-      const double factor = mix_[z * n_raw + c];
-      if (factor == 0) continue;
-      for (index_t b = 0; b < n; ++b) row[z * n + b] += factor * from[b];
+  for (const Mix& mix : mixes_) {
+    std::fill_n(row, mix.n_out * n, 0.0);
+    for (index_t c = 0; c < mix.n_raw; ++c, raw += n) {
+      if (std::all_of(raw, raw + n, [](double x) { return x == 0; })) continue;
+      for (index_t z = 0; z < mix.n_out; ++z) {
+        const double factor = mix.factors[z * mix.n_raw + c];
+        for (index_t b = 0; b < n; ++b) row[z * n + b] += factor * raw[b];
+      }
     }
+    row += mix.n_out * n;
   }
 }
 
 void Channels::backward(const double* row, index_t n, double* raw) const {
-  const auto n_raw = static_cast<index_t>(raw_.size());
   if (!mixes()) {
-    std::copy_n(row, n_raw * n, raw);
+    std::copy_n(row, n_out_ * n, raw);
     return;
   }
-  std::fill_n(raw, n_raw * n, 0.0);
-  for (index_t c = 0; c < n_raw; ++c) {
-    for (index_t z = 0; z < n_out_; ++z) {
-      const double factor = mix_[z * n_raw + c];
-      if (factor == 0) continue;
-      for (index_t b = 0; b < n; ++b) raw[c * n + b] += factor * row[z * n + b];
+  for (const Mix& mix : mixes_) {
+    std::fill_n(raw, mix.n_raw * n, 0.0);
+    for (index_t c = 0; c < mix.n_raw; ++c, raw += n) {
+      for (index_t z = 0; z < mix.n_out; ++z) {
+        const double factor = mix.factors[z * mix.n_raw + c];
+        for (index_t b = 0; b < n; ++b) raw[b] += factor * row[z * n + b];
+      }
     }
+    row += mix.n_out * n;
   }
 }
 

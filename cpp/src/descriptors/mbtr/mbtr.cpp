@@ -84,8 +84,9 @@ Mbtr::Mbtr(MbtrParameters parameters)
   raw_offsets_ = offsets_ = {0};
   for (const MbtrPart& p : parameters_.parts) {
     parts_.push_back(std::make_unique<Part>(p));
-    channels_.push_back(std::make_unique<Channels>(p.order, n_elements, parameters_.correlation));
-    raw_offsets_.push_back(raw_offsets_.back() + static_cast<index_t>(channels_.back()->raw().size()) * p.n);
+    channels_.push_back(std::make_unique<Channels>(std::vector<mbtr::ChannelBlock>{{p.order, true}}, n_elements,
+                                                   parameters_.correlation));
+    raw_offsets_.push_back(raw_offsets_.back() + channels_.back()->n_raw() * p.n);
     offsets_.push_back(offsets_.back() + channels_.back()->n_out() * p.n);
     MERCER_REQUIRE(normalization_ != MbtrNormalization::valle_oganov || (p.order < 4 && parameters_.correlation.empty()),
                    "normalization='valle_oganov': there is none for k = 4, nor for a correlation of elements");
@@ -178,7 +179,8 @@ void Mbtr::scales(const StructureBatch& structures, index_t f, std::vector<doubl
                 static_cast<int>(parameters_.species.size()));
     const double volume = mbtr::volume(structures.cells[f]);
     for (std::size_t p = 0; p < parts_.size(); ++p) {
-      for (const Elements& z : channels_[p]->raw()) {
+      for (const auto& channel : channels_[p]->raw()) {
+        const Elements& z = channel.z;
         double factor = 1;
         if (parts_[p]->order() == 2) factor = volume * (z[0] == z[1] ? 2 : 1) / (4 * pi);
         if (parts_[p]->order() == 3) factor = volume;
@@ -218,7 +220,8 @@ void for_each_channel(const std::vector<std::unique_ptr<Part>>& parts,
                       const std::vector<std::unique_ptr<Channels>>& channels, const Frame& frame, std::size_t p,
                       index_t offset, const Body& body, const Absent& absent) {
   const Part& part = *parts[p];
-  for (const Elements& z : channels[p]->raw()) {
+  for (const auto& channel : channels[p]->raw()) {
+    const Elements& z = channel.z;
     if (frame.has(z, part.order())) {
       body(part, z, offset);
     } else {
@@ -263,7 +266,7 @@ void Mbtr::compute(const StructureBatch& structures, const PairList& pairs, MatV
     if (sparse) pick_channels(structures, elements, f, row, (*sparse)[f]);
   };
 
-  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
+  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
     const Task& task = work[k];
     const index_t first = structures.offsets[task.frame], last = structures.offsets[task.frame + 1];
     double* target = task.piece >= 0 ? pieces.data() + (first_piece[task.frame] + task.piece) * n_raw_
@@ -290,7 +293,7 @@ void Mbtr::compute(const StructureBatch& structures, const PairList& pairs, MatV
     if (task.piece < 0) end(w, task.frame, target);
   });
   if (n_pieces > 0) {
-    parallel_for(structures.n_frames(), [&] { return Workspace(*this); }, [&](Workspace& w, index_t f) {
+    parallel_for(structures.n_frames(), [&] { return Workspace(*this); }, [&](Workspace& w, index_t f) MERCER_ONE_CODE {
       if (first_piece[f] == first_piece[f + 1]) return;
       double* sum = pieces.data() + first_piece[f] * n_raw_;
       for (index_t p = first_piece[f] + 1; p < first_piece[f + 1]; ++p) {
@@ -327,7 +330,7 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
   Buffer<double> rows(rows_matter ? n_frames * n_features_ : 0), norms(rows_matter ? n_frames : 0);
   if (rows_matter) compute(structures, pairs, {rows.data(), n_frames, n_features_}, {}, {}, norms.span(), nullptr);
   Buffer<double> dY_draw(n_frames * n_raw_);  // before correlation and normalization
-  parallel_for(n_frames, [&] { return std::vector<double>(n_features_); }, [&](std::vector<double>& dY, index_t f) {
+  parallel_for(n_frames, [&] { return std::vector<double>(n_features_); }, [&](std::vector<double>& dY, index_t f) MERCER_ONE_CODE {
     std::copy_n(dY_dX.row(f), n_features_, dY.data());
     const double* row = rows.data() + f * n_features_;
     double pressure = 0;  // the volume in a normalization moves with strain
@@ -365,7 +368,7 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
     for (int c = 0; c < 9; ++c) dY_dstrain(f, c) += gradients[3 * n + c];
   };
   for (index_t i = 0; i < structures.n_atoms(); ++i) std::fill_n(dY_dpositions.row(i), 3, 0.0);
-  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
+  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
     const Task& task = work[k];
     const index_t first = structures.offsets[task.frame], last = structures.offsets[task.frame + 1];
     w.gradients.assign(3 * (last - first) + 9, 0.0);
@@ -426,12 +429,12 @@ void Mbtr::gradients(const StructureBatch& structures, const PairList& pairs, Ma
   for (index_t p = 0; p < n_parts; ++p) {
     for (std::size_t c = 0; c < channels_[p]->raw().size(); ++c, ++per_frame) channel.emplace_back(p, c);
   }
-  parallel_for(n_frames * per_frame, [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
+  parallel_for(n_frames * per_frame, [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
     const index_t f = k / per_frame, first = structures.offsets[f], last = structures.offsets[f + 1];
     const auto [p, c] = channel[k % per_frame];
     const Part& part = *parts_[p];
     const Frame& frame = frames[f * n_parts + p];
-    const Elements& z = channels_[p]->raw()[c];
+    const Elements& z = channels_[p]->raw()[c].z;
     const index_t n = part.n(), column = raw_offsets_[p] + c * n, stride = n + 2 * padding;
     if (part.order() == 1 || !frame.has(z, part.order())) {
       for (index_t line = 3 * first; line < 3 * last; ++line) std::fill_n(raw.row(line) + column, n, 0.0);
@@ -450,7 +453,7 @@ void Mbtr::gradients(const StructureBatch& structures, const PairList& pairs, Ma
   if (direct && normalization_ == MbtrNormalization::none) return;
   Buffer<double> rows(l2 ? n_frames * n_features_ : 0), norms(l2 ? n_frames : 0);
   if (l2) compute(structures, pairs, {rows.data(), n_frames, n_features_}, {}, {}, norms.span(), nullptr);
-  parallel_for(n_frames, [&] { return std::vector<double>(); }, [&](std::vector<double>& factors, index_t f) {
+  parallel_for(n_frames, [&] { return std::vector<double>(); }, [&](std::vector<double>& factors, index_t f) MERCER_ONE_CODE {
     scales(structures, f, factors);
     for (index_t line = 3 * structures.offsets[f]; line < 3 * structures.offsets[f + 1]; ++line) {
       double* to = out.row(line);
@@ -484,7 +487,7 @@ Mbtr::SparseRows Mbtr::transform_channels(const StructureBatch& structures, cons
     out.value_offsets.push_back(out.value_offsets.back() + static_cast<index_t>(rows[f].values.size()));
   }
   out.values = Buffer<double>(out.value_offsets.back());
-  parallel_for(n_frames, [&](index_t f) {
+  parallel_for(n_frames, [&](index_t f) MERCER_ONE_CODE {
     std::copy(rows[f].values.begin(), rows[f].values.end(), out.values.data() + out.value_offsets[f]);
   });
   return out;
@@ -501,7 +504,7 @@ void Mbtr::pick_channels(const StructureBatch& structures, const std::vector<std
     const index_t n = parts_[p]->n();
     for (std::size_t c = 0; c < raw.size(); ++c) {
       const double* channel = row + offsets_[p] + static_cast<index_t>(c) * n;
-      if (!frame.has(raw[c], parts_[p]->order())) continue;
+      if (!frame.has(raw[c].z, parts_[p]->order())) continue;
       if (std::all_of(channel, channel + n, [](double x) { return x == 0; })) continue;
       out.channels.push_back(first_channel + static_cast<index_t>(c));
       out.values.insert(out.values.end(), channel, channel + n);

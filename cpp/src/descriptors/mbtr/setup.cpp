@@ -21,6 +21,12 @@ std::vector<std::pair<std::string, std::vector<std::string>>> mbtr_weights() {
   return out;
 }
 
+WeightFactor weight_of_cutoff(const std::string& name, double r_cut, double width) {
+  if (name == "none") return {"step", {{"r_cut", r_cut}}, true};
+  if (name == "cosine") return {"shifted_cosine", {{"r_cut", r_cut}, {"width", r_cut}}, true};
+  return {name, {{"r_cut", r_cut}, {"width", width}}, true};
+}
+
 std::vector<std::string> mbtr_broadenings() {
   std::vector<std::string> out;
   for (const auto& shape : mbtr::line_shapes()) out.emplace_back(shape.name);
@@ -66,7 +72,7 @@ void check_input(const char* who, const StructureBatch& structures, const PairLi
                  const std::vector<int>& table, bool ignore_unknown) {
   MERCER_REQUIRE(pairs.n_atoms() == structures.n_atoms(), who, ": a pair list of ", pairs.n_atoms(), " atoms for ",
                  structures.n_atoms());
-  MERCER_REQUIRE(pairs.cutoff >= cutoff, who, ": a pair list of cutoff ", pairs.cutoff, ", expected at least ", cutoff);
+  MERCER_REQUIRE(pairs.cutoff >= cutoff, who, ": a pair list of cutoff ", pairs.cutoff, ", expected at least r_cut = ", cutoff);
   if (ignore_unknown) return;
   for (index_t i = 0; i < structures.n_atoms(); ++i) {
     const std::int32_t z = structures.numbers[i];

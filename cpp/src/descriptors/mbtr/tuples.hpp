@@ -182,6 +182,71 @@ void for_each_tuple(const FrameView& frame, int order, const Elements& z, index_
   tuples.finish();
 }
 
+/// Every tuple of a centre i and neighbours of the elements z, each once. `block` is the place of the centre in the chain:
+/// k = 2: 0; k = 3: 0, between two neighbours, 1, at the end, z being the elements of the vertex and the other end; k = 4:
+/// 0, at the end, 1, in second place, z being the others along the chain. Slots: 0 for the centre, 1 + e for entry e of
+/// its neighbours in the list. leg_reach: no leg is longer.
+template <class Flush>
+void for_each_local_tuple(const PairList& pairs, const Legs& legs, int order, int block, const Elements& z, index_t i,
+                          double leg_reach, TupleBatch& batch, const Flush& flush) {
+  Collector<Flush> tuples(batch, order, flush);
+  const Vec3* vectors = pairs.vectors.data();
+  const double* distances = pairs.distances.data();
+  const auto slot = [first = pairs.offsets[i] - 1](index_t p) { return static_cast<std::int32_t>(p - first); };
+  const double square = leg_reach * leg_reach * (1 + 1e-12);
+  const auto far = [&](index_t p, index_t q) {
+    const Vec3 d = difference(vectors[q], vectors[p]);
+    return !(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= square);
+  };
+  const Vec3 origin{0, 0, 0};
+  if (order == 2) {
+    for (const index_t p : legs.of(i, z[0])) tuples.add(0, slot(p), vectors[p]);
+  } else if (order == 3 && block == 0) {
+    const auto left = legs.of(i, z[0]), right = legs.of(i, z[1]);
+    for (index_t a = 0; a < left.size; ++a) {
+      if (distances[left[a]] > leg_reach) continue;
+      for (index_t c = z[0] == z[1] ? a + 1 : 0; c < right.size; ++c) {
+        if (distances[right[c]] > leg_reach) continue;
+        tuples.add(0, slot(left[a]), vectors[left[a]], slot(right[c]), vectors[right[c]]);
+      }
+    }
+  } else if (order == 3) {
+    for (const index_t p : legs.of(i, z[0])) {
+      if (distances[p] > leg_reach) continue;
+      const Vec3 back = difference(origin, vectors[p]);
+      for (const index_t q : legs.of(i, z[1])) {
+        if (q == p || far(p, q)) continue;
+        tuples.add(slot(p), 0, back, slot(q), difference(vectors[q], vectors[p]));
+      }
+    }
+  } else if (block == 0) {  // i p q r
+    for (const index_t p : legs.of(i, z[0])) {
+      if (distances[p] > leg_reach) continue;
+      const Vec3 back = difference(origin, vectors[p]);
+      for (const index_t q : legs.of(i, z[1])) {
+        if (q == p || far(p, q)) continue;
+        for (const index_t r : legs.of(i, z[2])) {
+          if (r == p || r == q || far(q, r)) continue;
+          tuples.add(slot(p), 0, back, slot(q), difference(vectors[q], vectors[p]), slot(r),
+                     difference(vectors[r], vectors[p]));
+        }
+      }
+    }
+  } else {  // p i q r
+    for (const index_t q : legs.of(i, z[1])) {
+      if (distances[q] > leg_reach) continue;
+      for (const index_t p : legs.of(i, z[0])) {
+        if (p == q || distances[p] > leg_reach) continue;
+        for (const index_t r : legs.of(i, z[2])) {
+          if (r == p || r == q || far(q, r)) continue;
+          tuples.add(0, slot(p), vectors[p], slot(q), vectors[q], slot(r), vectors[r]);
+        }
+      }
+    }
+  }
+  tuples.finish();
+}
+
 /// How many tuples `for_each_tuple` has for all elements together (for k = 4 a few more).
 inline double count_tuples(const FrameView& frame, int order, index_t begin, index_t end) {
   double sum = 0;
