@@ -99,6 +99,8 @@ def _model_of(section, kind):
 
 def _accept(hint):
     """Type hints that pydantic can check stay; the others are left to the class itself."""
+    if any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))):
+        return Any
     try:
         pydantic.TypeAdapter(hint)
     except pydantic.PydanticSchemaGenerationError:
@@ -198,8 +200,31 @@ def _memory(value):
     return value
 
 
+def part_class(section, kind):
+    """The class of a descriptor or kernel by the name that files use."""
+    return _registered()[section][kind]
+
+
+#: Descriptors of whole structures whose features are sorted; a Laplacian kernel suits them best.
+_SORTED = ("coulomb_matrix", "sine_matrix", "ewald_matrix", "bag_of_bonds")
+
+
+def _usual_kernel(value):
+    """The term with the kernel that its descriptor is mostly used with, unless one is given."""
+    kind = _kind_of(value) if isinstance(value, dict) else "soap"
+    descriptors = _registered()["descriptor"]
+    if kind not in descriptors or not descriptors[kind].per_frame:
+        return value
+    kernel = value.get("kernel") or {}
+    if not isinstance(kernel, dict) or {"type", "name"} & set(kernel):
+        return value
+    return value | {"kernel": kernel | {"type": "laplacian" if kind in _SORTED else "gaussian"}}
+
+
 class TermOptions(Options):
     """One term of the potential: a descriptor, a kernel, its scale and its sparse points."""
+
+    _kernel = pydantic.model_validator(mode="before")(_usual_kernel)
 
     descriptor: Annotated[Any, pydantic.BeforeValidator(_part("descriptor", "soap"))] = Field(
         default_factory=lambda: {"type": "soap"}, validate_default=True
@@ -208,7 +233,7 @@ class TermOptions(Options):
         default_factory=lambda: {"type": "polynomial"}, validate_default=True
     )
     delta: PositiveFloat | None = None
-    n_sparse: PositiveInt | dict[str, PositiveInt] | None = None
+    n_sparse: PositiveInt | dict[str, PositiveInt] | Literal["all"] | None = None
     selection: Annotated[str, _one_of("method", "mercer.selection", "SELECTIONS")] = "cur"
     match_species: bool = True
 
@@ -250,6 +275,7 @@ class FitOptions(Options):
     test: list[str] = []
     n_train: PositiveInt | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    repeats: PositiveInt = 1
     validation: list[str] = []
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     keys: Keys = Keys()
@@ -277,6 +303,7 @@ HELP = {
     "test": "test files",
     "n_train": "without test files: train on this many frames, drawn by seed, and test on the others",
     "test_fraction": "without test files: keep this fraction of the frames, drawn by seed, for testing",
+    "repeats": "random splits: the first gives the model, all of them mean and spread of the test errors",
     "validation": "files whose errors set the scale of predicted standard deviations",
     "validation_fraction": "without validation files: keep this fraction of the training frames for that",
     "keys": "name of this label in the files; null = REF_energy and so on, else what ASE has read; none = leave it out",
@@ -299,8 +326,8 @@ HELP = {
     "terms.descriptor": "see below",
     "terms.kernel": "see below",
     "terms.delta": "standard deviation of an atom's energy in this term, eV",
-    "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}",
     "terms.selection": "how the sparse points are chosen: cur, fps, leverage, pivoted_cholesky, random",
+    "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}, or all",
     "terms.match_species": "only atoms of the same element are compared",
     "solver": "whitened, qr or normal",
     "seed": "of every random choice",
@@ -415,7 +442,12 @@ def load_options(path=None, assignments=()):
     raw, origin = ({}, {}) if path is None else _read_yaml(path)
     if isinstance(raw.get("terms"), str):
         raw["terms"] = term_preset(raw["terms"], f"{origin[('terms',)]}: terms")
+    raw, origin = _without_short_form(raw, origin)
     for source, place, value in assignments:
+        if place == ("representation",):
+            raw["terms"] = [{"kernel": kernel} for kernel in [_first_term(raw).get("kernel")] if kernel]
+            origin = {key: where for key, where in origin.items() if key[:1] != ("terms",)}
+        place = (*SHORT_FORM[place[0]], *place[1:]) if place[0] in SHORT_FORM else place
         for full in _expand(raw, place):
             _assign(raw, full, value, source)
             for known in [key for key in origin if key[: len(full)] == full]:
@@ -429,6 +461,29 @@ def load_options(path=None, assignments=()):
         return FitOptions.model_validate(raw)
     except pydantic.ValidationError as error:
         raise ConfigError(_explain(error, raw, origin)) from None
+
+
+#: Short forms of a file with one term.
+SHORT_FORM = {"representation": ("terms", 0, "descriptor"), "kernel": ("terms", 0, "kernel")}
+
+
+def _first_term(raw):
+    terms = raw.get("terms")
+    return terms[0] or {} if isinstance(terms, list) and terms else {}
+
+
+def _without_short_form(raw, origin):
+    """A file and the lines of its options, with `representation` and `kernel` as its only term."""
+    given = [name for name in SHORT_FORM if name in raw]
+    if not given:
+        return raw, origin
+    where = origin[(given[0],)]
+    if "terms" in raw:
+        raise ConfigError(f"{where}: {given[0]} is a short form of terms: give one of them")
+    term = {SHORT_FORM[name][-1]: raw[name] for name in given}
+    raw = {key: value for key, value in raw.items() if key not in given} | {"terms": [term]}
+    lines = {(*SHORT_FORM.get(key[0], key[:1]), *key[1:]): line for key, line in origin.items()}
+    return raw, lines | {("terms",): where, ("terms", 0): where}
 
 
 def _expand(raw, place):
@@ -502,7 +557,7 @@ def all_options():
 #: What is said of options of several types, where pydantic would speak of each type.
 _EXPECTED = {
     "e0": "must be auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
-    "n_sparse": "must be a positive whole number, or a mapping {element: number}",
+    "n_sparse": "must be a positive whole number, all, or a mapping {element: number}",
 }
 
 
@@ -610,6 +665,24 @@ def reference_page():
                 yield f"| `{prefix}{name}` | `{text}` | {meaning} |"
 
     lines = [_INTRODUCTION, "| option | default | meaning |", "|---|---|---|", *rows(FitOptions, "")]
+    lines += ["", "## Models of whole structures", ""]
+    lines += [
+        "`representation: NAME` (or `{type: NAME, ...}`) and `kernel: NAME` are short for `terms` with one term of"
+    ]
+    lines += [
+        "this descriptor and this kernel; `--representation` and `--kernel` do the same. With a descriptor of whole"
+    ]
+    lines += [
+        "structures the fit is kernel ridge regression of energies (`n_sparse: all`); forces are not trained on, but"
+    ]
+    lines += [
+        "predicted, where kernel and descriptor have derivatives. Without `kernel` it is the one of this table.",
+        "",
+    ]
+    lines += ["| representation | kernel |", "|---|---|"]
+    for kind, cls in _registered()["descriptor"].items():
+        if cls.per_frame:
+            lines.append(f"| `{kind}` | {_usual_kernel({'descriptor': kind})['kernel']['type']} |")
     lines += ["", "## Sums of terms by name", "", "`terms: NAME`, `--terms NAME`; `--two-body` is two-body+soap.", ""]
     lines += ["| name | terms |", "|---|---|"]
     for name, terms in TERM_PRESETS.items():

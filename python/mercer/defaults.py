@@ -6,6 +6,8 @@ comment, so that a user can see and change it.
 
 import numpy as np
 
+from mercer.config import make_part, part_class
+
 #: Frames that are looked at for distances.
 _SAMPLE = 50
 #: Distance up to which nearest neighbours are looked for (Angstrom).
@@ -43,7 +45,7 @@ def residual_spread(frames, energies):
     return float(np.std(per_atom - counts / n_atoms[:, None] @ solution))
 
 
-def choose(options, frames, labels):
+def choose(options, frames, labels, others=()):
     """Fill in what the options leave open.
 
     Parameters
@@ -53,6 +55,8 @@ def choose(options, frames, labels):
         Training frames, isolated atoms not among them.
     labels : mercer.structures.Labels
         Theirs.
+    others : sequence of ase.Atoms
+        Test and validation frames, of which only the size counts: padded descriptors have room for them.
 
     Returns
     -------
@@ -74,18 +78,29 @@ def choose(options, frames, labels):
         path = f"terms.{t}"
         chosen = {}
         second = kinds[t] == "soap" and "soap" in kinds[:t]
-        for name, (value, reason) in _descriptor_rules(kinds[t], elements, bond, periodic, second).items():
+        rules = _descriptor_rules(kinds[t], elements, bond, periodic, second)
+        whole = part_class("descriptor", kinds[t]).per_frame
+        if whole:
+            rules = _structure_rules(kinds[t], elements, nearest, periodic, [*frames, *others])
+            if {"k1", "k2", "k3", "k4"} & term.descriptor.model_fields_set:
+                rules = {name: rule for name, rule in rules.items() if name not in ("k2", "k3")}
+        for name, (value, reason) in rules.items():
             known = name in type(term.descriptor).model_fields
             if known and (name not in term.descriptor.model_fields_set or getattr(term.descriptor, name) is None):
                 chosen[name] = value
                 notes[f"{path}.descriptor.{name}"] = reason
         given = term.descriptor.model_dump(exclude_none=True)
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
-        for name, (value, reason) in _kernel_rules(term, elements).items():
+        rows = make_part("descriptor", update["descriptor"]).transform(_sample(frames)) if whole else None
+        rules = _kernel_rules(term, elements) if rows is None else _structure_kernel_rules(term.kernel, rows)
+        for name, (value, reason) in rules.items():
             if name not in term.kernel.model_fields_set:
                 update["kernel"] = term.kernel.model_validate({"type": term.kernel.type, name: value})
                 notes[f"{path}.kernel.{name}"] = reason
         rules = _term_rules(kinds[t], len(numbers), len(elements), spread, len(options.terms), periodic)
+        if whole:
+            kernel = make_part("kernel", update.get("kernel", term.kernel))
+            rules = _structure_term_rules(frames, kernel.diag(rows), spread, periodic)
         for name, (value, reason) in rules.items():
             if getattr(term, name) is None:
                 update[name] = value
@@ -95,6 +110,8 @@ def choose(options, frames, labels):
     sigma = {}
     for kind, (value, reason) in _sigma_rules(frames, labels, spread, periodic).items():
         if getattr(options.sigma, kind) is None:
+            if kind in ("forces", "virial") and any(part_class("descriptor", name).per_frame for name in kinds):
+                value, reason = "none", "terms on whole structures learn energies; the rest is predicted"
             sigma[kind], notes[f"sigma.{kind}"] = value, reason
     changed["sigma"] = options.sigma.model_copy(update=sigma)
     if options.baseline is not None:
@@ -147,6 +164,69 @@ def _descriptor_rules(kind, elements, bond, periodic, second):
     }
 
 
+def _structure_rules(kind, elements, nearest, periodic, frames):
+    """{option: (value, reason)} of a descriptor of whole structures; `nearest`: distances in Angstrom."""
+    from mercer.descriptors import BagOfBonds
+    from mercer.structures import symbols
+
+    bond, shortest = (float(np.median(nearest)), float(nearest.min())) if len(nearest) else (2.5, 1.0)
+    rules = {
+        "species": (symbols(elements), "the elements of the training data"),
+        "n_atoms_max": (max(map(len, frames)), "the largest structure of the data"),
+        "max_atoms": (BagOfBonds.largest(frames), "the most in any structure of the data"),
+    }
+    if kind not in ("mbtr", "inverse_powers"):
+        return rules
+    reach = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
+    if kind == "inverse_powers":
+        why = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
+        return rules | ({"r_cut": (reach, why)} if periodic else {})
+    # the grid ends beyond the shortest distance by a third and three broadenings
+    step, sigma = 0.011, 0.0625
+    n = int(np.ceil((1.3 / shortest + 3 * sigma) / step))
+    pairs = {"geometry": "inverse_distance", "grid": [0.0, round(n * step, 3), n + 1], "sigma": sigma}
+    angles = {"geometry": "angle", "grid": [-0.15, 3.3, 100], "sigma": 0.177}
+    ends = [{"r_cut": reach, "cutoff_width": 1.0}, {"r_cut": max(3.0, 0.75 * reach), "cutoff_width": 1.0}]
+    found = []
+    for part, end in zip((pairs, angles), ends, strict=True):
+        found.append(part | {"weight": "inverse_square"} | (end if periodic else {}))
+    grid = f"up to 1.3 times the inverse of the shortest distance, {shortest:.2f} Angstrom"
+    angle = "angles, which near neighbours count for most"
+    return rules | {"k2": (found[0], grid), "k3": (found[1], angle)}
+
+
+def _structure_kernel_rules(kernel, rows):
+    """{option: (value, reason)} of a kernel of rows of whole structures, of which `rows` are some."""
+    if "length_scale" not in type(kernel).model_fields:
+        return {}
+    sums = kernel.type == "laplacian"
+    pairs = np.triu_indices(len(rows), 1)
+    distances = np.linalg.norm(rows[:, None] - rows, ord=1 if sums else 2, axis=-1)[pairs]
+    typical = float(np.median(distances)) if len(distances) else 0.0
+    times = 20.0 if sums else 2.5
+    value = float(f"{times * typical:.3g}") or 1.0
+    return {"length_scale": (value, f"{times:g} times the median distance of structures, {typical:.3g}")}
+
+
+#: Training structures up to which all of them are sparse points.
+MOST_STRUCTURES = 8000
+
+
+def _structure_term_rules(frames, variances, spread, periodic):
+    """{option: (value, reason)} of a term on whole structures; `variances`: k(x, x) of some."""
+    n = len(frames)
+    rules = {"n_sparse": ("all", "kernel ridge regression")}
+    if n > MOST_STRUCTURES:
+        rules["n_sparse"] = MOST_STRUCTURES, f"instead of all {n} structures, for memory and time"
+    size = float(np.sqrt(np.mean([len(atoms) for atoms in frames])))
+    delta, why = 1.0, "no energies to scale by"
+    if spread:
+        sigma = ENERGY_PART[periodic] * spread * size
+        delta = float(f"{1000 * sigma / np.sqrt(np.mean(variances)):.2g}")
+        why = f"1000 times the expected error of an energy, {sigma:.2g} eV, for kernels of size 1"
+    return rules | {"delta": (delta, why)}
+
+
 def _kernel_rules(term, elements):
     """{option: (value, reason)} of a kernel."""
     if term.kernel.type == "polynomial":
@@ -179,7 +259,7 @@ def _sigma_rules(frames, labels, spread, periodic):
     """{kind: (sigma, reason)} of every kind of label that the frames have."""
     rules = {}
     if spread is not None:
-        times = 0.005 if periodic else 0.015
+        times = ENERGY_PART[periodic]
         value = float(f"{np.clip(times * spread, 1e-5, 1e-2):.2g}")
         rules["energy"] = value, f"{times} times the spread of the energies per atom, {spread:.3g} eV"
     local = labels.energies[np.isfinite(labels.energies)]
@@ -200,6 +280,8 @@ def _sigma_rules(frames, labels, spread, periodic):
     return rules
 
 
+#: Sigma of energies, of molecules and of periodic frames, as a part of the spread of the energies per atom.
+ENERGY_PART = 0.015, 0.005
 #: Sigma of forces and virials, as a part of the RMS of the labels.
 FORCE_PART, VIRIAL_PART = 0.05, 0.3
 

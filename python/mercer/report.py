@@ -166,6 +166,29 @@ def metrics(comparisons):
     }
 
 
+def over_splits(splits):
+    """Mean and standard deviation of the errors over several splits of the data.
+
+    Parameters
+    ----------
+    splits : list of mapping
+        {quantity: Comparison} of the test set of each split.
+
+    Returns
+    -------
+    dict
+        {quantity: {"mae": [mean, std], "rmse": [mean, std], "n": number of splits}}, in eV and Angstrom.
+    """
+    found = {}
+    for quantity in dict.fromkeys(q for parts in splits for q in parts):
+        errors = [summary(parts[quantity]) for parts in splits if quantity in parts]
+        spread = {k: [e[k] for e in errors] for k in ("mae", "rmse")}
+        ddof = int(len(errors) > 1)
+        found[quantity] = {k: [float(np.mean(v)), float(np.std(v, ddof=ddof))] for k, v in spread.items()}
+        found[quantity]["n"] = len(errors)
+    return found
+
+
 def error_table(comparisons, title=None):
     """A rich table of MAE and RMSE per set and config_type.
 

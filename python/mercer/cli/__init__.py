@@ -88,6 +88,13 @@ def fit(
             "--terms", metavar="NAME", help="Sum of terms: soap, two-body, two-body+soap, double-soap, ... (see docs)."
         ),
     ] = None,
+    representation: Annotated[
+        str | None,
+        typer.Option("--representation", metavar="NAME", help="Of structures: mbtr, coulomb_matrix, ... (see docs)."),
+    ] = None,
+    kernel: Annotated[
+        str | None, typer.Option("--kernel", metavar="NAME", help="Of the first term: gaussian, laplacian, linear, ...")
+    ] = None,
     two_body: Annotated[bool, typer.Option("--two-body", help="Short for --terms two-body+soap.")] = False,
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="NAME", help="Taken off before the fit: zbl (repulsion).")
@@ -103,6 +110,10 @@ def fit(
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option("--test-fraction", help="Keep this part of the frames for testing.")
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option("--repeats", help="So many random splits, for mean and spread of the test errors."),
     ] = None,
     validation: Annotated[
         list[str] | None,
@@ -144,6 +155,8 @@ def fit(
     override("--validation-fraction", ("validation_fraction",), validation_fraction)
     terms = terms or ("two-body+soap" if two_body else None)
     override("--terms", ("terms",), term_preset(terms) if terms else None)
+    override("--representation", ("representation",), representation)
+    override("--kernel", ("kernel",), kernel)
     override("--n-sparse", ("terms", "soap", "n_sparse"), n_sparse)
     override("--r-cut", ("terms", "soap", "descriptor", "r_cut"), r_cut)
     override("--baseline", ("baseline",), baseline)
@@ -160,6 +173,7 @@ def fit(
     override("--energy-key", ("keys", "energy"), energy_key)
     override("--n-train", ("n_train",), n_train)
     override("--test-fraction", ("test_fraction",), test_fraction)
+    override("--repeats", ("repeats",), repeats)
     override("--seed", ("seed",), seed)
     override("--threads", ("threads",), threads)
     override("--error-bars", ("error_bars",), error_bars)

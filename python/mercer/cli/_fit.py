@@ -53,7 +53,7 @@ def run_fit(options, session, dry_run=False):
 
 def _fit(options, session, folder):
     """Fit, test and write everything into `folder`."""
-    options, notes, sets = _prepare(options, session)
+    options, notes, sets, whole = _prepare(options, session)
     header = [f"mercer {__version__}: the effective configuration; the same run again:"]
     header.append(f"  mercer fit --config {options.output}/{CONFIG}")
     (folder / CONFIG).write_text(dump_options(options, notes, header), encoding="utf-8")
@@ -87,10 +87,12 @@ def _fit(options, session, folder):
     session.say(report.error_table(comparisons))
     say_in_unit(comparisons, options.units.energy, session)
     say_std(comparisons.get("test", {}), session)
+    splits = _other_splits(options, whole, comparisons, session)
     content = {
         "mercer_version": __version__,
         "units": "eV, Angstrom; energy_per_atom and virial_per_atom in eV/atom",
         "errors": report.metrics(comparisons),
+        "splits": splits,
         "calibration": calibration,
         "seconds": dict(session.times),
         "fit": fitted,
@@ -98,6 +100,30 @@ def _fit(options, session, folder):
     report.write_metrics(folder / METRICS, content)
     session.log("total " + seconds(sum(v for k, v in session.times.items() if not k.startswith("fit: "))))
     return content
+
+
+def _other_splits(options, whole, comparisons, session):
+    """Test errors of all random splits, with the settings of the first one: what `report.over_splits` gives of them."""
+    if options.repeats == 1:
+        return {}
+    found = [comparisons.get("test", {})]
+    with session.stage("other splits"):
+        for k in range(1, options.repeats):
+            train, test = _split(whole, options.n_train, options.test_fraction, options.seed + k)
+            potential = build_potential(options).fit(train.frames, train.labels)
+            found.append(compare_data(potential, test))
+            session.progress("fits", k, options.repeats - 1)
+    splits = report.over_splits(found)
+    factor = unit_factor("energy", options.units.energy)
+    for quantity, values in splits.items():
+        unit, scale, _ = report.UNITS[quantity]
+        if quantity == "energy" and factor != 1.0:
+            unit, scale = options.units.energy, 1.0 / factor
+        text = ", ".join(
+            f"{k.upper()} {values[k][0] * scale:.4g} +- {values[k][1] * scale:.2g}" for k in ("mae", "rmse")
+        )
+        session.say(f"test errors of {options.repeats} random splits: {quantity} {text} {unit}")
+    return splits
 
 
 def write_parity(folder, comparisons):
@@ -115,7 +141,8 @@ def say_std(parts, session):
 
 
 def _prepare(options, session, show=False):
-    """Read and check everything, and complete the options -> (options, notes, {name of the set: data})."""
+    """Read and check everything, and complete the options -> (options, notes, {name of the set: data}, all of the data
+    that were split)."""
     session.say(f"mercer {__version__}")
     session.say("\ndata")
     sets = {}
@@ -123,6 +150,9 @@ def _prepare(options, session, show=False):
         if getattr(options, name):
             with session.stage(f"read {'training' if name == 'train' else name} data"):
                 sets[name] = read_data(getattr(options, name), options)
+    if options.repeats > 1 and ("test" in sets or not (options.n_train or options.test_fraction)):
+        raise ConfigError("repeats: random splits need n_train or test_fraction, and no test files")
+    whole = sets["train"]
     if "test" not in sets and (options.n_train or options.test_fraction):
         sets["train"], sets["test"] = _split(sets["train"], options.n_train, options.test_fraction, options.seed)
     if "validation" not in sets and options.validation_fraction:
@@ -142,7 +172,8 @@ def _prepare(options, session, show=False):
         usable = np.flatnonzero(~train.isolated)
         if not len(usable):
             raise DataError(f"{', '.join(options.train)}: only isolated atoms, nothing to train on")
-        options, notes = choose(options, train.frames.take(usable), train.labels.take(usable))
+        others = [atoms for name in sets if name != "train" for atoms in sets[name].frames]
+        options, notes = choose(options, train.frames.take(usable), train.labels.take(usable), others)
     if notes:
         session.say("\nsettings that were not given")
         chosen = options.model_dump()
@@ -153,7 +184,7 @@ def _prepare(options, session, show=False):
         session.say("\neffective configuration\n")
         session.say(dump_options(options, notes))
         session.say(_estimate(potential, train))
-    return options, notes, sets
+    return options, notes, sets, whole
 
 
 def warn_of_data(sets, session):
@@ -256,7 +287,7 @@ def _estimate(potential, train):
     n = int(train.labels.n_atoms.sum())
     lines = ["size of the fit"]
     for t, term in enumerate(potential.terms):
-        m = term.n_sparse if isinstance(term.n_sparse, int) else sum(term.n_sparse.values())
+        m = sum(term.n_sparse.values()) if isinstance(term.n_sparse, dict) else term.n_sparse
         lines.append(f"  term {t}: {n} atoms, {term.descriptor.n_features} features, {m} sparse points")
     expected = potential.estimate(train.frames, train.labels)
     labels = ", ".join(f"{count} {kind}" for kind, count in expected["n_labels"].items())

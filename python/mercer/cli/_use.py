@@ -130,7 +130,8 @@ def _model_info(path, session):
     potential = mercer.load(path)
     fitted = getattr(potential, "fit_report_", None)
     size = Path(path).stat().st_size / 1e6
-    session.say(f"{path}: potential of {_terms(potential)}, {size:.1f} MB, cutoff {potential.r_cut:g} Angstrom")
+    cutoff = f"cutoff {potential.r_cut:g} Angstrom" if np.isfinite(potential.r_cut) else "no cutoff"
+    session.say(f"{path}: potential of {_terms(potential)}, {size:.1f} MB, {cutoff}")
     e0 = {element: energy for element, energy in potential.e0_.items() if energy or len(potential.e0_) < 20}
     rest = ", the others 0" if len(e0) < len(potential.e0_) else ""
     session.say(f"elements and E0: {', '.join(f'{s} {e:.6g} eV' for s, e in e0.items())}{rest}")

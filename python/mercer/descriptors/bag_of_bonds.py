@@ -45,7 +45,7 @@ class BagOfBonds(StructureDescriptor):
     array([[ 0.5 ,  0.5 , 73.52,  0.66,  8.26,  8.26]])
     """
 
-    max_atoms: tuple
+    max_atoms: Mapping | tuple
     _: KW_ONLY
     diagonal: bool = True
     unit: str = "angstrom"

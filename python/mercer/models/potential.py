@@ -531,8 +531,8 @@ class Potential(BaseEstimator):
             if descriptor is not None and kind.gradient and self._trains_on(name) and data.labels.has(name).any():
                 raise ConfigError(
                     f"{type(descriptor).__name__} describes whole structures, and terms on it learn energies only, but "
-                    f"the frames are labelled with {name}; leave them out of the fit, sigma={{'{name}': None, ...}}, "
-                    "or take a descriptor of atoms, such as SOAP"
+                    f"the frames are labelled with {name}; leave them out of the fit, sigma={{'{name}': None, ...}} "
+                    "(none in a YAML file), or take a descriptor of atoms, such as SOAP"
                 )
 
     def _check_known(self, data):
