@@ -20,23 +20,6 @@ struct ColumnRun {
   bool first;  ///< whether no run before, of another list, held these columns
 };
 
-/// sum[r][:] += sum_k a[r * a_row + k * a_k] b[k * b_k + :], one product after the other: splitting k, or leaving out
-/// where a is zero, changes no bit.
-template <int T, int R>
-inline void add_tile_product(const double* a, index_t a_row, index_t a_k, const double* b, index_t b_k, index_t n_k,
-                             simd::Tile<T> (&sum)[R]) {
-  simd::Tile<T> s[R];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) s[r] = sum[r];
-  for (index_t k = 0; k < n_k; ++k, a += a_k, b += b_k) {
-    const auto row = simd::Tile<T>::load(b);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) s[r].add(a[r * a_row], row);
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) sum[r] = s[r];
-}
-
 /// Stores rows of a panel whose first vector is `first` of n_vectors.
 template <int R>
 inline void store_panel(const simd::Tile<panel_width> (&sum)[R], int n_rows, index_t first, index_t n_vectors,

@@ -67,11 +67,66 @@ void mixed_block(const Sum& sum_over, const double* a, const double* b, int l_ma
   }
 }
 
+/// The upper triangle of a symmetric T x T matrix in registers, four rows at a time: from row J on, columns J .. T - 1.
+template <int T, int J = 0>
+struct Triangle {
+  simd::Tile<T - J> rows[tile_rows] = {};
+  Triangle<T, J + tile_rows> below;
+  /// += the outer product of a and b.
+  inline void add(const double* a, const double* b) {
+    const auto row = simd::Tile<T - J>::load(b + J);
+#pragma GCC unroll 4
+    for (int r = 0; r < tile_rows; ++r) rows[r].add(a[J + r], row);
+    below.add(a, b);
+  }
+  /// Packed from the last row to the first, with 1 / sqrt(2) on the diagonal and without the first `pad` rows.
+  inline void store(int pad, double* out, const double* floor) {
+    below.store(pad, out, floor);
+#pragma GCC unroll 4
+    for (int r = tile_rows - 1; r >= 0; --r) {
+      const int n = J + r - pad;
+      if (n < 0) break;
+      rows[r].scale_lane(r, 1 / sqrt_2);
+      store_shifted(rows[r], r, out + n * (2 * (T - pad) - n + 1) / 2, floor);
+    }
+  }
+};
+template <int T>
+struct Triangle<T, T> {
+  inline void add(const double*, const double*) {}
+  inline void store(int, double*, const double*) {}
+};
+
+/// A block of one channel whose triangle fits the registers.
+template <int T, class Sum>
+void same_block(const Sum& sum_over, const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
+  const index_t step = sum_over.template step<T>();
+  for (int l = l_max; l >= 0; --l) {
+    Triangle<T> sum;
+    const double *left = a + sum_over.begin(l), *right = b + sum_over.begin(l);
+    for (int k = 0; k < sum_over.size(l); ++k) sum.add(left + k * step, right + k * step);
+    sum.store(T - n_max, out + l * (n_max * (n_max + 1) / 2), floor);
+  }
+}
+
 /// One block of the power spectrum, block[l][n][n'] = sum_k a[l][k][n] b[l][k][n'], packed; n behind n_pad - n_max zeros.
 /// Written from the last row to the first, so that rows may overlap backwards.
 template <class Sum>
 void power_block(const Sum& sum_over, const double* a, const double* b, bool same, int l_max, int n_max, int n_pad, double* out,
                  const double* floor) {
+  if (same && simd::width >= 4) {
+    switch (n_pad) {
+      case 4: return same_block<4>(sum_over, a, b, l_max, n_max, out, floor);
+      case 8: return same_block<8>(sum_over, a, b, l_max, n_max, out, floor);
+      case 12:
+        if constexpr (simd::width == 8) return same_block<12>(sum_over, a, b, l_max, n_max, out, floor);
+        break;
+      case 16:
+        if constexpr (simd::width == 8) return same_block<16>(sum_over, a, b, l_max, n_max, out, floor);
+        break;
+      default: break;
+    }
+  }
   if (!same && n_pad <= simd::max_tile) {
     constexpr int many = simd::width == 8 ? 8 : 4;  // rows in registers
     switch (n_pad) {

@@ -61,6 +61,14 @@ void normalize_row(double* row, index_t n) {
   scale(norm > 0 ? 1 / norm : 0.0, row, n);
 }
 
+/// The symmetric n x n matrix G of a packed triangle, with sqrt(2) on the diagonal.
+void unpack(const double* triangle, int n, double* G) {
+  for (int i = 0; i < n; ++i) {
+    G[i * n + i] = sqrt_2 * *triangle++;
+    for (int j = i + 1; j < n; ++j) G[i * n + j] = G[j * n + i] = *triangle++;
+  }
+}
+
 }  // namespace
 
 /// Scratch of one thread.
@@ -70,6 +78,11 @@ struct Soap::Scratch {
   Buffer<double> gram;        ///< [l][m][m'] sum over channels and n
   Buffer<double> row;         ///< of the result, before it is streamed
   Buffer<double> square;      ///< one l of a block a = a of dY/dX, unpacked
+  struct Factor {
+    const double* data;
+    index_t row, column;  ///< strides
+  };
+  std::vector<Factor> factors;  ///< one l of the blocks of dY/dX with one channel and each present one
 };
 
 Soap::Soap(DensityParameters parameters, bool normalize) : density_(std::move(parameters)), normalize_(normalize) {
@@ -98,6 +111,7 @@ Soap::Scratch Soap::make_scratch(bool reverse) const {
   if (reverse) {
     scratch.adjoint = Buffer<double>(size);
     scratch.square = Buffer<double>(density_.n_max() * density_.n_max());
+    scratch.factors.resize(density_.n_channels());
   }
   return scratch;
 }
@@ -258,63 +272,41 @@ void Soap::adjoints(const Density::Workspace& ws, Scratch& scratch, const double
   const index_t channel = l_offsets_.back();
   const double norm2 = transpose_coefficients(ws, scratch);
   double* adjoint = scratch.adjoint.data();
-  std::fill(adjoint, adjoint + ws.n_present * channel, 0.0);
-  // adjoint[A][m] += sum_B g[A * g_row + B * g_column] c[B][m]
-  const auto add_product = [&](const double* g, index_t g_row, index_t g_column, int l, int from, int to) {
+  // adjoint[k][l][n][m] = sum_k2 sum_n2 G[n][n2] c[k2][l][n2][m], in registers.
+  for (int l = 0; l <= density_.l_max(); ++l) {
     const int m_pad = padded_m(l);
-    const double* c = scratch.transposed.data() + from * channel + l_offsets_[l] + pad * m_pad;
-    double* d = adjoint + to * channel + l_offsets_[l] + pad * m_pad;
-    for_tiles(0, m_pad, [&](auto tile, int column) {
-      using TileType = decltype(tile);
-      for (int n = 0; n < n_max; n += tile_rows) {
-        // The last rows overlap the ones before, so that none lies outside.
-        const int rows = std::min(tile_rows, n_max - n);
-        TileType sum[tile_rows];
-        if (rows == tile_rows) {
-          tile_product(g + n * g_row, g_row, g_column, c + column, m_pad, n_max, sum);
-        } else {
-          for (int r = 0; r < rows; ++r) {
-            sum[r] = TileType{};
-            for (int k = 0; k < n_max; ++k) {
-              sum[r].add(g[(n + r) * g_row + k * g_column], TileType::load(c + k * m_pad + column));
-            }
-          }
-        }
-        for (int r = 0; r < rows; ++r) {
-          double* row = d + (n + r) * m_pad + column;
-          auto total = TileType::load(row);
-          total.add(1.0, sum[r]);
-          total.store(row);
-        }
-      }
-    });
-  };
-  for (int k = 0; k < ws.n_present; ++k) {
-    for (int k2 = k; k2 < ws.n_present; ++k2) {
-      const double* g = dY_dX + offsets_[block_index(ws.present[k], ws.present[k2])];
-      for (int l = 0; l <= density_.l_max(); ++l) {
+    for (int k = 0; k < ws.n_present; ++k) {
+      for (int k2 = 0; k2 < ws.n_present; ++k2) {
+        const double* g = dY_dX + offsets_[block_index(ws.present[std::min(k, k2)], ws.present[std::max(k, k2)])];
         if (k == k2) {
-          double* square = scratch.square.data();
-          for (int n = 0; n < n_max; ++n) {
-            square[n * n_max + n] = sqrt_2 * *g++;
-            for (int n2 = n + 1; n2 < n_max; ++n2) square[n * n_max + n2] = square[n2 * n_max + n] = *g++;
-          }
-          add_product(square, n_max, 1, l, k, k);
+          unpack(g + l * n_max * (n_max + 1) / 2, n_max, scratch.square.data());
+          scratch.factors[k2] = {scratch.square.data(), n_max, 1};
         } else {
-          add_product(g, n_max, 1, l, k2, k);
-          add_product(g, 1, n_max, l, k, k2);
-          g += n_max * n_max;
+          g += l * n_max * n_max;
+          scratch.factors[k2] = k < k2 ? Scratch::Factor{g, n_max, 1} : Scratch::Factor{g, 1, n_max};
         }
       }
+      double* d = adjoint + k * channel + l_offsets_[l];
+      std::fill_n(d, pad * m_pad, 0.0);
+      for_tiles(0, m_pad, [&](auto tile, int column) {
+        using TileType = decltype(tile);
+        for_row_groups(n_max, [&](auto rows, int n) {
+          TileType sum[rows.value] = {};
+          for (int k2 = 0; k2 < ws.n_present; ++k2) {
+            const Scratch::Factor& g = scratch.factors[k2];
+            const double* c = scratch.transposed.data() + k2 * channel + l_offsets_[l] + pad * m_pad;
+            add_tile_product(g.data + n * g.row, g.row, g.column, c + column, m_pad, n_max, sum);
+          }
+          for (int r = 0; r < rows.value; ++r) sum[r].store(d + (pad + n + r) * m_pad + column);
+        });
+      });
     }
   }
 
   double factor = sqrt_2, projection = 0;
   if (normalize_) {
     // p . g = 1/2 sum c dY/dc, since p is homogeneous of degree two in c.
-    double dot = 0;
-    for (index_t i = 0; i < ws.n_present * channel; ++i) dot += adjoint[i] * scratch.transposed[i];
-    dot *= 0.5 * sqrt_2;
+    const double dot = 0.5 * sqrt_2 * simd::dot(adjoint, scratch.transposed.data(), ws.n_present * channel);
     const double inverse = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
     factor = sqrt_2 * inverse;
     projection = -2 * dot * inverse * inverse * inverse;
