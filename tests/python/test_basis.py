@@ -151,6 +151,55 @@ def dscribe_polynomial_reference(r, n_max, l_max, r_cut, sigma, width, extra):
     return 4 * np.pi * (waves * w * s**2) @ functions.T
 
 
+def gap_fit(r, n_max, l_max, r_cut, sigma, extra, functions, overlap):
+    """Least squares at the nodes to functions(l)(n, r), whose overlap(l, border)(n, n') is given, in 40 digits."""
+    mp = mpmath
+    a, r = 1 / (2 * mp.mpf(sigma) ** 2), mp.mpf(r)
+    border = r_cut + mp.mpf(sigma) * mp.sqrt(2 * mp.mpf(extra.get("basis_error_exponent", 10)) * mp.log(10))
+    nodes = [g * border / (3 * n_max) for g in range(3 * n_max)]
+    rows = []
+    for ell in range(l_max + 1):
+        S, B = overlap(ell, border), functions(ell, border)
+        factor = mp.cholesky(mp.matrix([[S(i, j) for j in range(1, n_max + 1)] for i in range(1, n_max + 1)]))
+        values = mp.matrix([[B(n, s) for s in nodes] for n in range(1, n_max + 1)])
+        A = (factor**-1 * values).T
+        waves = []
+        for s in nodes:
+            x = 2 * a * r * s
+            wave = mp.sqrt(mp.pi / (2 * x)) * mp.besseli(ell + 0.5, x) if x > 0 else mp.mpf(ell == 0)
+            waves.append(mp.exp(-a * (r * r + s * s)) * wave)
+        rows.append([float(v) for v in (A.T * A) ** -1 * (A.T * mp.matrix(waves))])
+    return np.array(rows)
+
+
+def gap_polynomial_reference(r, n_max, l_max, r_cut, sigma, width, extra):
+    def overlap(ell, b):
+        return lambda i, j: 2 * b ** (i + j + 7) / ((i + j + 5) * (i + j + 6) * (i + j + 7))
+
+    return gap_fit(r, n_max, l_max, r_cut, sigma, extra, lambda ell, b: lambda n, s: (b - s) ** (n + 2), overlap)
+
+
+def gap_gto_reference(r, n_max, l_max, r_cut, sigma, width, extra):
+    def beta(n, ell, b):
+        end = n * b / n_max
+        return (mpmath.log(1000) + ell * mpmath.log(end)) / end**2
+
+    def functions(ell, b):
+        betas = [beta(n, ell, b) for n in range(1, n_max + 1)]
+        return lambda n, s: s**ell * mpmath.exp(-betas[n - 1] * s * s)
+
+    def overlap(ell, b):
+        half = ell + mpmath.mpf(3) / 2
+
+        def entry(i, j):
+            both = beta(i, ell, b) + beta(j, ell, b)
+            return mpmath.gammainc(half, 0, both * b * b) / (2 * both**half)
+
+        return entry
+
+    return gap_fit(r, n_max, l_max, r_cut, sigma, extra, functions, overlap)
+
+
 def featomic_gto_reference(r, n_max, l_max, r_cut, sigma, width, extra):
     """As "gto" with functions over all of r_cut, and Gaussians of norm 1."""
     return gto_reference(r, n_max, l_max, r_cut, sigma, 0.0, extra) * (np.pi * sigma**2) ** -0.75
@@ -160,6 +209,8 @@ def featomic_gto_reference(r, n_max, l_max, r_cut, sigma, width, extra):
 REFERENCES = {
     "gto": gto_reference,
     "gap": gap_reference,
+    "gap_polynomial": gap_polynomial_reference,
+    "gap_gto": gap_gto_reference,
     "laplacian": laplacian_reference,
     "dscribe_gto": dscribe_gto_reference,
     "dscribe_polynomial": dscribe_polynomial_reference,
@@ -169,6 +220,8 @@ REFERENCES = {
 #: Options other than the defaults, by name.
 OPTIONS = {
     "gap": {"basis_error_exponent": 8.0},
+    "gap_polynomial": {"basis_error_exponent": 8.0},
+    "gap_gto": {"basis_error_exponent": 8.0},
     "laplacian": {"radius": 9.0},
     "dscribe_gto": {"radius": 3.3},
     "dscribe_polynomial": {"radius": 3.3},
@@ -515,7 +568,7 @@ def test_refusals(action, error, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("got", 4, 2, 5.0, 0.5, 0.5), "unknown radial basis 'got', expected one of gto, gap, laplacian, dsc"),
+        (("got", 4, 2, 5.0, 0.5, 0.5), "unknown radial basis 'got', expected one of gto, gap, gap_polynomial"),
         (("gto", 0, 2, 5.0, 0.5, 0.5), "expected n_max >= 1, got 0"),
         (("gto", 4, -1, 5.0, 0.5, 0.5), "expected l_max >= 0, got -1"),
         (("gto", 4, 2, math.nan, 0.5, 0.5), "expected r_cut > 0"),

@@ -3,13 +3,12 @@
 import copy
 from pathlib import Path
 
-import mercer
 import numpy as np
 import peer_cases
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from mercer.compat.dscribe import MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
+from mercer.compat.dscribe import LMBTR, MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
 from mercer.errors import ConfigError, DataError
 
 STRUCTURES, CASES, ARRAYS = peer_cases.read(Path(__file__).parents[1] / "reference" / "peers")
@@ -200,10 +199,6 @@ def test_sparse_needs_its_package(monkeypatch):
     assert [part.array.shape[0] for part in listed] == [3, 5]
 
 
-def test_the_power_spectrum_inside():
-    assert isinstance(build().power_spectrum, mercer.SOAP)
-
-
 # --------------------------------------------------------------------------------------------------------- matrices
 
 
@@ -382,4 +377,78 @@ def mbtr_of(**options):
 )
 def test_refusals_of_mbtr(action, error, message):
     with pytest.raises(error, match=message):
+        action()
+
+
+# ------------------------------------------------------------------------------------------------------------ LMBTR
+
+
+@pytest.mark.parametrize("function", SMOOTH)
+@pytest.mark.parametrize("normalization", ["none", "l2"])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_derivatives_of_lmbtr(function, normalization, periodic):
+    lmbtr = tensor(function, normalization=normalization, cls=LMBTR, periodic=periodic)
+    centers = [2, [0.3, 0.4, 0.5], 0]
+    derivatives, rows = lmbtr.derivatives(CRYSTAL, centers=centers, attach=True)
+    assert derivatives.shape == (3, 4, 3, lmbtr.get_number_of_features())
+    assert (rows == lmbtr.create(CRYSTAL, centers=centers)).all() and np.abs(rows).max(axis=1).min() > 0
+    numerical = lmbtr.derivatives(CRYSTAL, centers=centers, attach=True, method="numerical", return_descriptor=False)
+    assert np.abs(numerical - derivatives).max() <= 1e-6 * np.abs(derivatives).max()
+    staying = {"centers": centers, "exclude": [0, 2], "return_descriptor": False}
+    assert (lmbtr.derivatives(CRYSTAL, **staying) == derivatives[:, [1, 3]]).all()
+    numerical = lmbtr.derivatives(CRYSTAL, method="numerical", **staying)
+    assert np.abs(numerical - derivatives[:, [1, 3]]).max() <= 1e-6 * np.abs(derivatives).max()
+
+
+def test_lmbtr_of_an_atom_that_leaves_its_centre():
+    lmbtr = tensor("cosine", ["H", "O"], False, cls=LMBTR)
+    fixed, moving = (lmbtr.derivatives(WATER, attach=attach, return_descriptor=False) for attach in (False, True))
+    for k in range(3):
+        assert (fixed[k, k] == 0).all() and np.abs(moving[k, k]).max() > 0.1
+        others = [i for i in range(3) if i != k]
+        assert (fixed[k, others] == moving[k, others]).all()
+    with pytest.raises(ConfigError, match="its own neighbour"):
+        lmbtr.derivatives(WATER, method="numerical")
+    with pytest.raises(ConfigError, match="Use attach=True, or exclude the atom"):
+        tensor("cosine", cls=LMBTR).derivatives(CRYSTAL)
+
+
+def test_lmbtr_of_atoms_and_points():
+    """DScribe confuses rows where both are given."""
+    lmbtr = tensor("distance", ["C", "H", "O"], False, {"function": "unity"}, LMBTR)
+    point = [0.0, 0.5, 1.0]
+    both = lmbtr.create(WATER, centers=[point, 1, WATER.positions[2]])
+    assert (both[0] == lmbtr.create(WATER, centers=[point])[0]).all()
+    assert (both[1:] == lmbtr.create(WATER, centers=[1, 2])).all()
+    step = 14 / 19
+    for row, n_hydrogen, n_oxygen in ((both[0], 2, 1), (both[1], 1, 1)):
+        assert abs(row[lmbtr.get_location(("X", "H"))].sum() * step - n_hydrogen) <= 0.05
+        assert abs(row[lmbtr.get_location(("O", "X"))].sum() * step - n_oxygen) <= 0.05
+        assert (row[lmbtr.get_location(("X", "X"))] == 0).all() and (row[lmbtr.get_location(("X", "C"))] == 0).all()
+
+
+def test_locations_in_lmbtr():
+    lmbtr = tensor("cosine", ["C", "H", "O"], False, {"function": "unity"}, LMBTR)
+    assert lmbtr.get_number_of_features() == 4 * 11 // 2 * 20
+    row = lmbtr.create(WATER, centers=[0])[0]
+    found = {
+        elements
+        for elements in [(a, b, c) for a in "XHCO" for b in "XHCO" for c in "XHCO" if "X" in (a, b, c)]
+        if np.abs(row[lmbtr.get_location(elements)]).max() > 0
+    }
+    assert found == {("H", "X", "H"), ("X", "H", "H"), ("H", "H", "X")}
+    with pytest.raises(ConfigError, match="expected a tuple of 3 of X, H, C, O"):
+        lmbtr.get_location(("H", "H", "H"))
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: tensor("atomic_number", cls=LMBTR), "expected a function of two or three atoms"),
+        (lambda: tensor("distance", weighting={"function": "unity"}, cls=LMBTR), "does not end"),
+        (lambda: tensor("distance", normalization="n_atoms", cls=LMBTR), "normalization='n_atoms' is unknown"),
+    ],
+)
+def test_refusals_of_lmbtr(action, message):
+    with pytest.raises(ConfigError, match=message):
         action()

@@ -53,7 +53,7 @@ def converted(case, x, factors):
     return term, points
 
 
-UNREAD = ("average=T", "diagonal_radial=T", "radial_basis=")
+UNREAD = ("average=T", "diagonal_radial=T")
 
 
 @pytest.mark.parametrize("case", CASES["soap_cases"], ids=lambda case: case["key"])
@@ -188,7 +188,7 @@ def test_scale_default_e0_and_empty_coordinates(tmp_path):
         ("atom_sigma=0.5", "atom_sigma=0.5 nu_R=1", "nu_r=1"),
         ("atom_sigma=0.5", "atom_sigma=0.5 coupling=F", "coupling=F"),
         ("atom_sigma=0.5", "atom_sigma=0.5 Z_mix=T", "z_mix=T"),
-        ("atom_sigma=0.5", "atom_sigma=0.5 radial_basis=GTO", "radial_basis=GTO"),
+        ("atom_sigma=0.5", "atom_sigma=0.5 radial_basis=SPLINE", "radial_basis=SPLINE"),
         ("atom_sigma=0.5", "atom_sigma=0.5 average=T", "average=T"),
         ("atom_sigma=0.5", "atom_sigma=0.5 covariance_sigma0=0.3", "do not end with covariance_sigma0=0.3"),
         ("n_max=3", "n_max=4", "dimensions=64, but the descriptor has"),

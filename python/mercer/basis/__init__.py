@@ -13,11 +13,13 @@ ShiftedCosine(width=0.3)
 from mercer.basis.cutoff import CUTOFFS, Cosine, Cutoff, NoCutoff, Polynomial, ShiftedCosine, get_cutoff
 from mercer.basis.radial import (
     GAP,
+    GAPGTO,
     GTO,
     RADIAL_BASES,
     DScribeGTO,
     DScribePolynomial,
     FeatomicGTO,
+    GAPPolynomial,
     Laplacian,
     RadialBasis,
     get_radial_basis,
@@ -34,6 +36,7 @@ from mercer.basis.scaling import (
 __all__ = [
     "CUTOFFS",
     "GAP",
+    "GAPGTO",
     "GTO",
     "RADIAL_BASES",
     "RADIAL_SCALINGS",
@@ -43,6 +46,7 @@ __all__ = [
     "DScribePolynomial",
     "ExponentialScaling",
     "FeatomicGTO",
+    "GAPPolynomial",
     "Laplacian",
     "NoCutoff",
     "Polynomial",

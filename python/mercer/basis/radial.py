@@ -123,6 +123,39 @@ class GAP(RadialBasis):
 
 
 @dataclasses.dataclass(frozen=True)
+class GAPPolynomial(RadialBasis):
+    """The basis POLY of QUIP: (r_b - r)^(n + 2), n = 1 .. n_max, orthonormalised in this order.
+
+    The density is fitted by least squares at 3 n_max nodes up to r_b = r_cut + sigma sqrt(2 e ln 10).
+
+    Parameters
+    ----------
+    basis_error_exponent : float, default 10.0
+        e.
+    """
+
+    basis_error_exponent: float = 10.0
+    name: ClassVar[str] = "gap_polynomial"
+
+    def __post_init__(self):
+        value = check_positive(self.basis_error_exponent, "basis_error_exponent")
+        object.__setattr__(self, "basis_error_exponent", value)
+
+
+@dataclasses.dataclass(frozen=True)
+class GAPGTO(GAPPolynomial):
+    """The basis GTO of QUIP: as `GAPPolynomial` of r^l exp(-beta_nl r^2), fallen to 1/1000 at n r_b / n_max.
+
+    Parameters
+    ----------
+    basis_error_exponent : float, default 10.0
+        e.
+    """
+
+    name: ClassVar[str] = "gap_gto"
+
+
+@dataclasses.dataclass(frozen=True)
 class Laplacian(RadialBasis):
     """Eigenfunctions of the Laplacian in a sphere, spherical Bessel functions j_l(z_ln r / radius).
 
@@ -200,7 +233,9 @@ def _check_radius(basis):
 
 
 #: Radial bases by name.
-RADIAL_BASES = {cls.name: cls for cls in (GTO, GAP, Laplacian, DScribeGTO, DScribePolynomial, FeatomicGTO)}
+RADIAL_BASES = {
+    cls.name: cls for cls in (GTO, GAP, GAPPolynomial, GAPGTO, Laplacian, DScribeGTO, DScribePolynomial, FeatomicGTO)
+}
 
 
 def get_radial_basis(value):

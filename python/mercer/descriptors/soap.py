@@ -39,8 +39,8 @@ class SOAP(DensityDescriptor):
     sigma : float
         Width of the Gaussians, Angstrom.
     radial_basis : str, default "gto"
-        "gto", "gap" (that of published GAP potentials), "laplacian", "dscribe_gto", "dscribe_polynomial" or
-        "featomic_gto" (`mercer.basis.RADIAL_BASES`).
+        "gto", "gap" (that of published GAP potentials), "laplacian", or that of another package
+        (`mercer.basis.RADIAL_BASES`).
     radial_options : dict, optional
         Parameters that one radial basis alone has.
     cutoff : str, default "shifted_cosine"

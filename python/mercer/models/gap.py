@@ -75,6 +75,10 @@ def _glue(tables):
     )
 
 
+#: mercer's radial bases by their names in descriptor strings.
+RADIAL_BASES = {"EQUISPACED_GAUSS": "gap", "POLY": "gap_polynomial", "GTO": "gap_gto"}
+
+
 class _Refused(ValueError):
     """An option of a GAP descriptor that mercer does not have."""
 
@@ -114,7 +118,7 @@ def _cutoff(options):
 def _soap(coordinate, version):
     options = coordinate.options
     _refuse(
-        options, radial_basis="EQUISPACED_GAUSS", diagonal_radial=False, average=False, nu_r=2, nu_s=2, coupling=True,
+        options, diagonal_radial=False, average=False, nu_r=2, nu_s=2, coupling=True,
         z_mix=False, r_mix=False, sym_mix=False, k=None, z_map=None, xml_version=None,
     )  # fmt: skip
     if coordinate.covariance != "dot_product":
@@ -127,8 +131,13 @@ def _soap(coordinate, version):
     everywhere = _value(options, "central_reference_all_species", logical, n_species == 1)
     if version < CENTRAL_REFERENCE_OPTIONAL:
         everywhere = True
+    kind = _value(options, "radial_basis", lambda text: text.strip().upper(), "EQUISPACED_GAUSS")
+    if kind not in RADIAL_BASES:
+        raise _Refused(f"radial_basis={kind} is not one that mercer reads: {', '.join(RADIAL_BASES)}")
     radial = {"basis_error_exponent": _value(options, "basis_error_exponent", number, 10.0)}
     if version < POWER_SPECTRUM_NORMALISED:
+        if kind != "EQUISPACED_GAUSS":
+            raise _Refused(f"radial_basis={kind} of a potential before 2015 is not one that mercer reads")
         radial["angular_power"] = 0.25
     r_cut, width = _cutoff(options)
     soap = SOAP(
@@ -137,7 +146,7 @@ def _soap(coordinate, version):
         int(number(options["n_max"])),
         int(number(options["l_max"])),
         number(options["atom_sigma"]),
-        radial_basis="gap",
+        radial_basis=RADIAL_BASES[kind],
         radial_options=radial,
         cutoff_width=width,
         radial_scaling={

@@ -1,7 +1,7 @@
-// The Gaussian radial basis of DScribe (Himanen et al., Comput. Phys. Commun. 247 (2020) 106949): phi_nl(r) = r^l exp(-alpha_nl r^2), with
-// alpha_nl such that phi_nl(a_n) = 1/1000 at n_max points a_n at equal distances from 1 Angstrom to the radius.
-// They are orthonormalised by the symmetric root of the overlap of these very primitives, which are not normalised.
-// `radius` is the r_cut of DScribe, where atoms beyond it count as long as their Gaussians reach into it.
+// The Gaussian radial basis of DScribe (Himanen et al., Comput. Phys. Commun. 247 (2020) 106949): phi_nl(r) =
+// r^l exp(-alpha_nl r^2), with alpha_nl such that phi_nl(a_n) = 1/1000 at n_max points a_n at equal distances from 1 Angstrom
+// to the radius. They are orthonormalised by the symmetric root of the overlap of these very primitives, which are not
+// normalised. `radius` is the r_cut of DScribe, where atoms beyond it count as long as their Gaussians reach into it.
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>

@@ -1,7 +1,7 @@
 // The polynomial radial basis of DScribe (Himanen et al., Comput. Phys. Commun. 247 (2020) 106949): phi_n(r) =
-// (radius - r)^(n + 2), n = 1 .. n_max, on [0, radius], the same for all l.
-// They are orthonormalised by the symmetric root of the overlap of these very primitives, which are not normalised.
-// `radius` is the r_cut of DScribe, where atoms beyond it count as long as their Gaussians reach into it.
+// (radius - r)^(n + 2), n = 1 .. n_max, on [0, radius], the same for all l, orthonormalised by the symmetric root of the
+// overlap of these very primitives, which are not normalised. `radius` is the r_cut of DScribe, where atoms beyond it count
+// as long as their Gaussians reach into it.
 #include <cmath>
 
 #include "mercer/core/error.hpp"

@@ -10,6 +10,8 @@ namespace mercer::radial {
 
 RadialBasis gto(const RadialBasisParameters& parameters);
 RadialBasis gap(const RadialBasisParameters& parameters);
+RadialBasis gap_polynomial(const RadialBasisParameters& parameters);
+RadialBasis gap_gto(const RadialBasisParameters& parameters);
 RadialBasis laplacian(const RadialBasisParameters& parameters);
 RadialBasis dscribe_gto(const RadialBasisParameters& parameters);
 RadialBasis dscribe_polynomial(const RadialBasisParameters& parameters);

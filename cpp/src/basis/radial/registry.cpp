@@ -10,6 +10,8 @@ const std::vector<RadialBasisEntry>& radial_basis_table() {
   static const std::vector<RadialBasisEntry> table = {
       {"gto", {}, radial::gto},
       {"gap", {"basis_error_exponent", "angular_power"}, radial::gap},
+      {"gap_polynomial", {"basis_error_exponent"}, radial::gap_polynomial},
+      {"gap_gto", {"basis_error_exponent"}, radial::gap_gto},
       {"laplacian", {"radius"}, radial::laplacian},
       {"dscribe_gto", {"radius"}, radial::dscribe_gto},
       {"dscribe_polynomial", {"radius"}, radial::dscribe_polynomial},

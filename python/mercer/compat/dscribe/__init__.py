@@ -9,6 +9,6 @@ Replace ``dscribe`` by ``mercer.compat.dscribe`` in imports. See docs/from-dscri
 (3, 952)
 """
 
-from mercer.compat.dscribe.descriptors import MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
+from mercer.compat.dscribe.descriptors import LMBTR, MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
 
-__all__ = ["MBTR", "SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix", "ValleOganov"]
+__all__ = ["LMBTR", "MBTR", "SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix", "ValleOganov"]

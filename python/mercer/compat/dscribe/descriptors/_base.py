@@ -104,7 +104,7 @@ def per_system(argument, n_systems, single, name):
     """An argument for every system: None, what holds for one, or a list with one for each."""
     if argument is None or single:
         return [argument] * n_systems
-    if len(argument) == n_systems and all(item is None or np.ndim(item) > 0 for item in argument):
+    if len(argument) == n_systems and all(item is None or hasattr(item, "__len__") for item in argument):
         return list(argument)
     raise DataError(f"{name}: expected a list with one entry for each of the {n_systems} systems.")
 

@@ -7,14 +7,7 @@ import numpy as np
 
 from mercer._validation import check_choice, check_count, check_positive
 from mercer.basis import get_radial_basis
-from mercer.compat.dscribe.descriptors._base import (
-    DScribeDescriptor,
-    check_method,
-    differences,
-    per_system,
-    select_atoms,
-)
-from mercer.compat.dscribe.descriptors._centers import Centers
+from mercer.compat.dscribe.descriptors._per_center import PerCenter
 from mercer.descriptors import SOAP as PowerSpectrum
 from mercer.errors import ConfigError
 from mercer.structures import species_numbers
@@ -24,7 +17,7 @@ WEIGHTINGS = {"poly": ("r0", "c", "m"), "pow": ("r0", "c", "d", "m"), "exp": ("r
 MODES = ("off", "mu2", "mu1nu1", "crossover")
 
 
-class SOAP(DScribeDescriptor):
+class SOAP(PerCenter):
     r"""DScribe's SOAP: :math:`p_{nn'l} = \pi \sqrt{8 / (2l + 1)} \sum_m c_{nlm} c_{n'lm}`, not normalised.
 
     Himanen et al., Comput. Phys. Commun. 247 (2020) 106949.
@@ -98,7 +91,7 @@ class SOAP(DScribeDescriptor):
         self.average = check_choice(average, ("off", "inner", "outer"), "average")
         mode, weights = _compression(compression, self._numbers)
         channels = {"mu2": weights[:, None], "mu1nu1": np.column_stack([np.diag(weights), weights])}.get(mode)
-        self.power_spectrum = PowerSpectrum(
+        self._inner = PowerSpectrum(
             self._numbers.tolist(),
             r_cut + sigma * math.sqrt(2 * math.log(1000)),
             check_count(n_max, "n_max"),
@@ -113,87 +106,8 @@ class SOAP(DScribeDescriptor):
             normalize=False,
             ignore_unknown=True,
         )
-        self._blocks = _Blocks(self.power_spectrum, mode, weights if channels is None else None, weighting.amplitude())
+        self._blocks = _Blocks(self._inner, mode, weights if channels is None else None, weighting.amplitude())
         self._n_features = self._blocks.n_features
-
-    def create(self, system, centers=None, n_jobs=1, only_physical_cores=False, verbose=False):
-        """Feature vectors.
-
-        Parameters
-        ----------
-        system : ase.Atoms or list of ase.Atoms
-        centers : list, optional
-            Indices of atoms and Cartesian points (Angstrom), for a list of systems a list of such lists; by default all
-            atoms.
-        n_jobs : int, default 1
-            Number of threads; -1 for all.
-        only_physical_cores, verbose
-            Taken, without effect.
-
-        Returns
-        -------
-        ndarray of shape (n_centers, n_features), averaged (n_features,)
-            For a list of systems a stack of them, or a list where they have different numbers of centres.
-
-        Raises
-        ------
-        DataError
-            For elements that are not among `species`, wrong centres, and structures that are not valid.
-        """
-        single, frames = self._frames(system)
-        listed = self._centers(frames, per_system(centers, len(frames), single, "centers"))
-        with self._threads(n_jobs):
-            return self._pack(self._rows(listed), single)
-
-    def derivatives(
-        self,
-        system,
-        centers=None,
-        include=None,
-        exclude=None,
-        method="auto",
-        return_descriptor=True,
-        attach=False,
-        n_jobs=1,
-        only_physical_cores=False,
-        verbose=False,
-    ):
-        """Derivatives of feature vectors with respect to positions of atoms, per Angstrom.
-
-        Parameters
-        ----------
-        system, centers, n_jobs, only_physical_cores, verbose
-            As for `create`.
-        include, exclude : list of int, optional
-            Atoms to differentiate by, or not; for a list of systems a list of such lists.
-        method : str, default "auto"
-            "analytical" for every combination of parameters but average="inner", "numerical" (central differences), or
-            "auto", which is analytical where that is possible.
-        return_descriptor : bool, default True
-            Whether to return the feature vectors too.
-        attach : bool, default False
-            Whether centres that are atoms move with them, as forces need. Otherwise they stay where they are.
-
-        Returns
-        -------
-        derivatives : ndarray of shape (n_centers, n_atoms, 3, n_features)
-            One centre, if averaged. For a list of systems as in `create`.
-        descriptor : ndarray
-            With `return_descriptor`, what `create` gives.
-        """
-        single, frames = self._frames(system)
-        n = len(frames)
-        listed = self._centers(frames, per_system(centers, n, single, "centers"))
-        chosen = zip(per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude"), strict=True)
-        indices = [select_atoms(len(atoms), *pair) for atoms, pair in zip(frames, chosen, strict=True)]
-        if check_method(method) == "analytical" and self.average == "inner":
-            raise ConfigError("method='analytical' with average='inner' is not there; use method='numerical'.")
-        numerical = method == "numerical" or self.average == "inner"
-        with self._threads(n_jobs):
-            one = self._numerical if numerical else self._analytical
-            values = [one(c, chosen, bool(attach)) for c, chosen in zip(listed, indices, strict=True)]
-            derivatives = self._pack(values, single)
-            return (derivatives, self._pack(self._rows(listed), single)) if return_descriptor else derivatives
 
     def get_location(self, species):
         """The columns of a pair of elements, as a slice.
@@ -208,10 +122,6 @@ class SOAP(DScribeDescriptor):
             raise ConfigError(f"species={species!r}: expected two of {', '.join(self.species)}.")
         return self._blocks.location(tuple(sorted(int(np.searchsorted(self._numbers, z)) for z in numbers)), species)
 
-    def _centers(self, frames, centers):
-        self._check_species(frames)
-        return [Centers.of(atoms, chosen) for atoms, chosen in zip(frames, centers, strict=True)]
-
     def _rows(self, listed):
         """What `create` gives for each of the systems."""
         if not listed:
@@ -219,35 +129,19 @@ class SOAP(DScribeDescriptor):
         frames = [c.atoms for c in listed]
         starts = np.cumsum([0, *map(len, frames)])
         if self.average == "inner":
-            c = self.power_spectrum.coefficients(frames)
+            c = self._inner.coefficients(frames)
             means = [c[s + k.rows].mean(axis=0) for s, k in zip(starts[:-1], listed, strict=True)]
             return [self._blocks.take(self._blocks.products(mean, mean)) for mean in means]
-        X = self.power_spectrum.transform(frames)
+        X = self._inner.transform(frames)
         rows = [self._blocks.take(X[s + k.rows]) for s, k in zip(starts[:-1], listed, strict=True)]
         return rows if self.average == "off" else [r.mean(axis=0) for r in rows]
 
-    def _analytical(self, centers, indices, attach):
-        gradients = self.power_spectrum.gradients(centers.atoms)
-        n_atoms = len(centers.atoms)
-        place = np.full(n_atoms, -1)
-        place[indices] = np.arange(len(indices))
-        offsets = np.searchsorted(gradients.centers, np.arange(n_atoms + 1))
-        out = np.zeros((len(centers.rows), len(indices), 3, self._n_features))
-        staying = ~centers.moves | (not attach)
-        own = self._own(centers, centers.rows[staying]) if staying.any() else {}
-        for k, row in enumerate(centers.rows):
-            entries = slice(offsets[row], offsets[row + 1])
-            to = place[gradients.neighbors[entries]]
-            out[k, to[to >= 0]] = self._blocks.take(gradients.values[entries][to >= 0])
-            if staying[k] and place[row] >= 0:
-                out[k, place[row]] = self._blocks.take(own[row])
-        return out if self.average == "off" else out.mean(axis=0, keepdims=True)
+    def _take(self, gradients):
+        return self._blocks.take(gradients)
 
     def _own(self, centers, rows):
-        """Derivatives (3, columns of the power spectrum) of rows by the position of the atom at a centre that stays."""
-        soap = self.power_spectrum
+        soap = self._inner
         raw = soap.raw_gradients(centers.atoms)
-        rows = rows[rows < centers.n_atoms]
         derivatives = {row: np.zeros((3, soap.n_features)) for row in rows}
         for e in np.flatnonzero((raw.centers == raw.neighbors) & np.isin(raw.centers, rows)):  # its images
             columns, values = raw.pair(e)
@@ -256,10 +150,9 @@ class SOAP(DScribeDescriptor):
             return derivatives
         # Its own Gaussian at a small vector v from the centre: c_n1m = w I'_n1(0) |v| Y_1m(v), in the order y, z, x.
         options = {"name": soap.radial_basis, **dict(soap.radial_options)}
-        slopes = get_radial_basis(options).integrals([0.0], soap.n_max, 1, soap.r_cut, soap.sigma, cutoff=soap.cutoff)[
-            1
-        ][0, 1]
-        slopes = soap.central_weight * math.sqrt(3 / (4 * math.pi)) * slopes
+        basis = get_radial_basis(options)
+        _, slopes = basis.integrals([0.0], soap.n_max, 1, soap.r_cut, soap.sigma, cutoff=soap.cutoff)
+        slopes = soap.central_weight * math.sqrt(3 / (4 * math.pi)) * slopes[0, 1]
         c = soap.coefficients(centers.atoms)
         for row, derivative in derivatives.items():
             species = soap.species.index(centers.atoms.numbers[row])
@@ -269,21 +162,6 @@ class SOAP(DScribeDescriptor):
                 change[:, m] = channels[:, None] * slopes
                 derivative[axis] += self._blocks.products(c[row], change) + self._blocks.products(change, c[row])
         return derivatives
-
-    def _numerical(self, centers, indices, attach):
-        moving = np.zeros(len(centers.rows), dtype=bool) if not attach else centers.moves
-        system = centers.atoms[: centers.n_atoms]
-        places = centers.atoms.positions[centers.rows]
-
-        def evaluate(frames):
-            chosen = [
-                Centers.of(atoms, [int(r) if m else p for r, m, p in zip(centers.rows, moving, places, strict=True)])
-                for atoms in frames
-            ]
-            return self._rows(chosen)
-
-        values = differences(evaluate, system, indices)
-        return np.moveaxis(values, 2, 0) if self.average == "off" else values[None]
 
 
 @dataclass(frozen=True)
