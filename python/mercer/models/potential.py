@@ -212,12 +212,15 @@ class Potential(BaseEstimator):
                     for t, term in enumerate(terms)
                 ]
             sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
+            gram = _block_diagonal([term.gram() for term in sparse_terms])
             system = SparseSystem(
-                _block_diagonal([term.gram() for term in sparse_terms]),
+                gram,
                 solver=self.solver,
                 pivot_floor=np.concatenate([np.full(len(term), term.pivot_floor) for term in sparse_terms]),
             )
-        for done, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock):
+            if not _rows_are_points(terms, training, sparse_points, all_targets):
+                gram = None
+        for done, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock, gram):
             with clock("solver"):
                 system.update(K, y, sigma)
             del K
@@ -237,7 +240,8 @@ class Potential(BaseEstimator):
         self.calibration_ = {}
         self.path_ = None
         with clock("residuals"):
-            residuals = self._residuals(training, all_targets, plan)
+            residuals = self._residuals(training, all_targets, plan, gram)
+            del gram
         self.fit_report_ = {
             "n_frames": len(data),
             "n_atoms": int(data.offsets[-1]),
@@ -644,16 +648,17 @@ class Potential(BaseEstimator):
             raise ConfigError(f"{part} has no derivative everywhere, so this potential has no forces; use forces=False")
         return bool(forces)
 
-    def _residuals(self, data, all_targets, plan):
-        """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows."""
+    def _residuals(self, data, all_targets, plan, gram=None):
+        """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows; `gram`: as for `_row_blocks`."""
         sums = defaultdict(lambda: np.zeros(4))
         gradients = any(target.kind.gradient for target in all_targets)
         for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes):
-            predicted = self._evaluate(chunk.environments(self.r_cut), gradients)
+            parts = self._evaluate(chunk.environments(self.r_cut), gradients) if gram is None else None
             for target in all_targets:
                 span = target.kind.span(chunk)
                 used = target.used[span]
-                r = (target.values[span] - target.kind.predicted(chunk, *predicted))[used]
+                predicted = target.kind.predicted(chunk, *parts) if gram is None else gram[span] @ self.weights_
+                r = (target.values[span] - predicted)[used]
                 sigma = target.sigma[span][used]
                 sums[target.kind.name] += [len(r), np.abs(r).sum(), r @ r, np.sum((r / sigma) ** 2)]
         return {
@@ -752,15 +757,29 @@ def _signature(data, all_targets):
     )
 
 
-def _row_blocks(terms, data, all_targets, plan, clock):
-    """Rows of K with their targets, chunk by chunk: yields (frames done, K, y, sigma)."""
+def _rows_are_points(terms, training, points, all_targets):
+    """Whether the rows of K are those of K_MM: energies of structures that are the sparse points, in their order."""
+    return (
+        len(terms) == 1
+        and terms[0].descriptor.per_frame
+        and np.array_equal(points[0].origin[:, 0], training.origin)
+        and all(target.kind is ROW_KINDS["energy"] for target in all_targets)
+    )
+
+
+def _row_blocks(terms, data, all_targets, plan, clock, gram=None):
+    """Rows of K with their targets, chunk by chunk: yields (frames done, K, y, sigma). `gram`: they are those of K_MM,
+    which is this."""
     signature = _signature(data, all_targets)
     r_cut = max(term.descriptor.r_cut for term in terms)
     for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes, 1 + np.flatnonzero(np.diff(signature))):
         present = [target for k, target in enumerate(all_targets) if signature[chunk.span.start] >> k & 1]
         with clock("rows"):
-            environments = chunk.environments(r_cut)
-            blocks = [term.rows(environments, [target.kind.name for target in present]) for term in terms]
+            if gram is None:
+                environments = chunk.environments(r_cut)
+                blocks = [term.rows(environments, [target.kind.name for target in present]) for term in terms]
+            else:
+                blocks = [{"energy": gram[chunk.span]}]
         for target in present:
             span = target.kind.span(chunk)
             used = target.used[span]

@@ -142,8 +142,12 @@ class SparseTerm:
 
     def gram(self):
         """K_MM of this term: (M, M)."""
-        orbit = self.descriptor.orbit(self.points.features) if self.descriptor.has_factor else [self.points.features]
-        return sum(self._covariance(rows, self.points.species) for rows in orbit)
+        if self.descriptor.has_factor:
+            orbit = self.descriptor.orbit(self.points.features)
+            return sum(self._covariance(rows, self.points.species) for rows in orbit)
+        K = self.term.kernel(self.points.features, x_groups=self.points.species if self.term.match_species else None)
+        K *= self._variance
+        return K
 
     @property
     def pivot_floor(self):
