@@ -11,8 +11,8 @@ namespace {
 constexpr double two_pi = 6.283185307179586477;
 /// sin(angle) in the derivative of an angle, which is singular where three atoms are in a line.
 constexpr double least_sine = 1e-6;
-/// Squares of normals of planes (relative to their size), where the dihedral of four atoms is singular.
-constexpr double least_normal = 1e-12;
+/// Square of the sine of an angle of a chain below which its dihedral is not defined.
+constexpr double least_square_sine = 1e-12;
 
 void atomic_number(TupleBatch& b, bool) { std::copy_n(b.number, b.padded(), b.g); }
 
@@ -105,7 +105,8 @@ Vec3 cross(const Vec3& a, const Vec3& b) {
 double dot(const Vec3& a, const Vec3& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 /// The angle of the planes 1-2-3 and 2-3-4 about the axis 2-3, in (-pi, pi], 0 for cis; and its derivatives
-/// (Blondel and Karplus, J. Comput. Chem. 17, 1132 (1996)).
+/// (Blondel and Karplus, J. Comput. Chem. 17, 1132 (1996)). Chains with three atoms in a line have no dihedral: their
+/// weight becomes 0.
 void dihedral(TupleBatch& b, bool derivatives) {
   for (int t = 0; t < b.size; ++t) {
     Vec3 b1, b2, b3;  // from atom 1 to 2, 2 to 3, 3 to 4
@@ -116,10 +117,14 @@ void dihedral(TupleBatch& b, bool derivatives) {
     }
     const Vec3 n1 = cross(b1, b2), n2 = cross(b2, b3);
     const double square = dot(b2, b2), length = std::sqrt(square);
+    const double square1 = dot(n1, n1), square2 = dot(n2, n2), least = least_square_sine * square;
+    if (!(square1 > least * dot(b1, b1) && square2 > least * dot(b3, b3))) {
+      b.w[t] = 0;
+      continue;
+    }
     b.g[t] = std::atan2(length * dot(b1, n2), dot(n1, n2));
     if (!derivatives) continue;
-    const double least1 = least_normal * dot(b1, b1) * square, least2 = least_normal * dot(b3, b3) * square;
-    const double f1 = -length / std::max(dot(n1, n1), least1), f4 = length / std::max(dot(n2, n2), least2);
+    const double f1 = -length / square1, f4 = length / square2;
     const double s1 = dot(b1, b2) / square, s3 = dot(b3, b2) / square;
     for (int a = 0; a < 3; ++a) {
       const double d1 = f1 * n1[a], d4 = f4 * n2[a];

@@ -12,7 +12,7 @@ struct Geometry {
   const char* name;
   int order;      ///< k
   double period;  ///< of the axis; 0: not periodic
-  /// Writes g of every tuple of the batch, and if asked for its derivatives.
+  /// Writes g of every tuple of the batch, and if asked for its derivatives; tuples without g lose their weight.
   void (*evaluate)(TupleBatch& batch, bool derivatives);
 };
 
