@@ -343,6 +343,8 @@ class TensorDescriptor(Descriptor):
         return out
 
     def _warn_outside(self, total, outside):
+        if not any(outside):
+            return
         for (k, part), all_of_it, beside in zip(self.parts.items(), total, outside, strict=True):
             if beside > OUTSIDE * all_of_it:
                 warnings.warn(
