@@ -2,6 +2,7 @@
 
 #include "mercer/kernels/gram.hpp"
 #include "mercer/kernels/kernel.hpp"
+#include "mercer/kernels/structure_kernel.hpp"
 
 namespace {
 
@@ -35,6 +36,67 @@ void bind_gram(py::module_& m) {
         py::arg("out").noconvert() = py::none(), py::arg("x_groups").noconvert() = py::none(),
         py::arg("y_groups").noconvert() = py::none(), py::arg("x_factors").noconvert() = py::none(),
         py::arg("y_factors").noconvert() = py::none());
+}
+
+using mercer::Matching;
+/// (features, offsets, groups or None, weights or None)
+using Rows = std::tuple<Array<double>, Array<mercer::index_t>, Groups, Factors>;
+
+mercer::StructureRows rows_view(const Rows& rows) {
+  return {matrix_view(std::get<0>(rows), "features"), span_view(std::get<1>(rows), "offsets"),
+          optional_view(std::get<2>(rows), "groups"), optional_view(std::get<3>(rows), "weights")};
+}
+
+template <class T>
+mercer::Span<T> mutable_span(py::array_t<T, py::array::c_style>& array) {
+  return {array.mutable_data(), array.size()};
+}
+
+/// (number of pairs that did not converge, their largest error, sweeps)
+template <class Work>
+py::tuple without_gil(const Work& work) {
+  mercer::MatchStatus status;
+  {
+    py::gil_scoped_release release;
+    status = work();
+  }
+  return py::make_tuple(status.unconverged, status.error, status.sweeps);
+}
+
+void bind_structure_kernels(py::module_& m) {
+  py::class_<Matching>(m, "Matching").def(py::init(&mercer::make_matching), py::arg("name"), py::arg("parameters"));
+  m.def("matching_table", [] {
+    py::dict table;
+    for (const auto& entry : mercer::matching_table()) table[py::str(entry.name)] = entry.parameters;
+    return table;
+  });
+  m.def("structure_gram", [](const Kernel& kernel, const Matching& matching, const Rows& X, const Rows& Y,
+                             const Factors& x_factors, const Factors& y_factors, Array<double> out) {
+    const auto x = rows_view(X), y = rows_view(Y);
+    const auto a = optional_view(x_factors, "x_factors"), b = optional_view(y_factors, "y_factors");
+    const auto k = mutable_matrix_view(out, "out");
+    return without_gil([&] { return mercer::structure_gram(kernel, matching, x, y, a, b, k); });
+  });
+  m.def("structure_diagonal", [](const Kernel& kernel, const Matching& matching, const Rows& X, Array<double> out) {
+    const auto x = rows_view(X);
+    const auto k = mutable_span(out);
+    return without_gil([&] { return mercer::structure_diagonal(kernel, matching, x, k); });
+  });
+  m.def("structure_vjp", [](const Kernel& kernel, const Matching& matching, const Rows& X, const Rows& Y,
+                            const Array<double>& dK, Array<double> dX, Array<double> sums) {
+    const auto x = rows_view(X), y = rows_view(Y);
+    const auto weights = matrix_view(dK, "dK");
+    const auto gradient = mutable_matrix_view(dX, "dX");
+    const auto s = mutable_span(sums);
+    return without_gil([&] { return mercer::structure_vjp(kernel, matching, x, y, weights, gradient, s); });
+  });
+  m.def("structure_diagonal_vjp", [](const Kernel& kernel, const Matching& matching, const Rows& X,
+                                     const Array<double>& weights, Array<double> dX) {
+    const auto x = rows_view(X);
+    const auto w = span_view(weights, "weights");
+    const auto gradient = mutable_matrix_view(dX, "dX");
+    return without_gil([&] { return mercer::structure_diagonal_vjp(kernel, matching, x, w, gradient); });
+  });
 }
 
 }  // namespace
@@ -86,4 +148,5 @@ void bind_kernels(py::module_& m) {
         return result;
       },
       py::arg("kernel"), py::arg("X").noconvert());
+  bind_structure_kernels(m);
 }

@@ -15,7 +15,7 @@ References: L. Foster et al., J. Mach. Learn. Res. 10, 857 (2009) (stability of 
 C. K. I. Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), sections 2.2, 5.4.2, 8.3; J. Demmel et
 al., SIAM J. Sci. Comput. 34, A206 (2012) (QR of stacked blocks).
 
-Rounding depends on how BLAS splits its work, and ill-conditioned systems amplify it a million times. The sparse solvers
+Rounding depends on how BLAS splits its work, and ill-conditioned systems amplify it a million times. The solvers
 therefore run BLAS on one thread and split the work themselves, into fixed pieces: the result is the same to the bit for
 any number of threads.
 """
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import blas, lapack
+from scipy.sparse.linalg import eigsh
 from threadpoolctl import ThreadpoolController
 
 from mercer._threads import num_threads
@@ -37,6 +38,8 @@ from mercer.errors import ConfigError, DataError
 _CHUNK = 1024
 #: Fixed pieces of the work of one chunk: rows to whiten, columns of the accumulator.
 _PIECE_ROWS, _PIECE_COLUMNS = 128, 256
+#: Columns that a dense factorisation eliminates at a time.
+_CHOLESKY_BLOCK = 256
 #: Multiplications below which threads cost more than they bring.
 _WORTH_THREADS = 10**8
 _LOG_2PI = float(np.log(2.0 * np.pi))
@@ -98,6 +101,48 @@ def _cholesky(matrix):
     """Lower factor of a Fortran-ordered symmetric matrix, in place; None if it is not positive definite."""
     factor, info = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
     return factor if info == 0 else None
+
+
+@one_blas_thread
+def _blocked_cholesky(matrix):
+    """`_cholesky` of a large matrix in fixed pieces on threads: the same to the bit for any number of them."""
+    n = len(matrix)
+    for start in range(0, n, _CHOLESKY_BLOCK):
+        end = min(start + _CHOLESKY_BLOCK, n)
+        diagonal = _cholesky(np.array(matrix[start:end, start:end], order="F"))
+        if diagonal is None:
+            return None
+        matrix[start:end, start:end] = diagonal
+        panel = matrix[end:, start:end]
+        work = len(panel) * (end - start) ** 2
+
+        def solve(rows, panel=panel, diagonal=diagonal):
+            panel[rows] = blas.dtrsm(1.0, diagonal, panel[rows], side=1, lower=1, trans_a=1)
+
+        def subtract(columns, panel=panel, end=end):
+            rest = slice(columns.start, None)
+            matrix[end + columns.start :, end + columns.start : end + columns.stop] -= panel[rest] @ panel[columns].T
+
+        _for_pieces(solve, len(panel), _PIECE_COLUMNS, work)
+        _for_pieces(subtract, len(panel), _PIECE_COLUMNS, work * len(panel) // (end - start))
+        matrix[start:end, end:] = 0.0
+    return matrix
+
+
+def smallest_eigenvalue(K):
+    """Smallest eigenvalue of a symmetric matrix, to about one percent of the largest absolute one, by Lanczos."""
+    if len(K) < 50:
+        return float(np.linalg.eigvalsh(K)[0])
+    start = np.ones(len(K))  # or the result would depend on a random vector
+    start[::2] = -0.5
+    return float(eigsh(K, k=1, which="SA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+
+
+def is_positive_semidefinite(K):
+    """Whether no eigenvalue is below -1e-10 times the mean one, by a factorisation."""
+    matrix = np.array(K, order="F", dtype=np.float64)
+    matrix[np.diag_indices_from(matrix)] += 1e-10 * max(float(np.trace(matrix)) / len(matrix), np.finfo(float).tiny)
+    return _blocked_cholesky(matrix) is not None
 
 
 def _triangle_condition(factor, *, lower):
@@ -699,7 +744,7 @@ class DenseSystem:
         for self.jitter in ladder:
             matrix = K.T if overwrite and len(ladder) == 1 and K.flags.c_contiguous else K.T.copy(order="F")
             np.fill_diagonal(matrix, diagonal + self.jitter)
-            factor = _cholesky(matrix)
+            factor = _blocked_cholesky(matrix)
             if factor is not None:
                 break
         else:
@@ -715,6 +760,7 @@ class DenseSystem:
     def __len__(self):
         return len(self.lower)
 
+    @one_blas_thread
     def solve(self, y):
         """C^-1 y for one or several right-hand sides; same shape as `y`."""
         y = np.asarray(y, dtype=np.float64)
@@ -733,9 +779,27 @@ class DenseSystem:
     def inverse(self):
         """C^-1 as a symmetric array of shape (N, N); kept after the first call."""
         if self._inverse is None:
-            inverse, _ = lapack.dpotri(self.lower, lower=1)
-            self._inverse = np.tril(inverse) + np.tril(inverse, -1).T
+            self._inverse = self._compute_inverse()
         return self._inverse
+
+    @one_blas_thread
+    def _compute_inverse(self):
+        n = len(self)
+        half, inverse = _fortran((n, n)), _fortran((n, n))  # L^-1, and L^-T L^-1
+
+        def invert(columns):
+            unit = _fortran((n - columns.start, columns.stop - columns.start))
+            np.fill_diagonal(unit, 1.0)
+            rest = slice(columns.start, None)
+            half[rest, columns] = _triangular_solve(np.asfortranarray(self.lower[rest, rest]), unit, lower=1)
+
+        def multiply(columns):
+            rest = slice(columns.start, None)
+            inverse[rest, columns] = half[rest, rest].T @ half[rest, columns]
+
+        _for_pieces(invert, n, _PIECE_COLUMNS, n**3 // 3)
+        _for_pieces(multiply, n, _PIECE_COLUMNS, n**3 // 3)
+        return np.tril(inverse) + np.tril(inverse, -1).T
 
     def leave_out(self, y, groups=None):
         """Residuals y - prediction of models that were trained without each row, or each group of rows, in closed form.
@@ -764,12 +828,17 @@ class DenseSystem:
             residuals[rows] = DenseSystem(inverse[np.ix_(rows, rows)], 0.0).solve(weights[rows])
         return residuals
 
+    def _halves(self, K_XN):
+        """K_XN L^-T, shape (n, N)."""
+        return _solve_rows(np.asarray(K_XN, dtype=np.float64), np.arange(len(self)), self.lower, lower=1)
+
     def variance(self, K_XN, prior_variance):
         """Variance of the latent function, k** - k C^-1 k, never negative; shape (n,)."""
-        half = _triangular_solve(self.lower, np.array(np.asarray(K_XN).T, order="F", dtype=np.float64), lower=1)
-        return np.maximum(np.asarray(prior_variance) - np.einsum("nx,nx->x", half, half), 0.0)
+        half = self._halves(K_XN)
+        return np.maximum(np.asarray(prior_variance) - np.einsum("xn,xn->x", half, half), 0.0)
 
+    @one_blas_thread
     def covariance(self, K_XN, K_XX):
         """Covariance matrix (n, n) of the latent function."""
-        half = _triangular_solve(self.lower, np.array(np.asarray(K_XN).T, order="F", dtype=np.float64), lower=1)
-        return np.asarray(K_XX) - half.T @ half
+        half = self._halves(K_XN)
+        return np.asarray(K_XX) - half @ half.T

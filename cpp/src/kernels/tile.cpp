@@ -120,6 +120,18 @@ void product(double alpha, MatView<const double> A, MatView<const double> B, dou
   if (A.cols > 0) result.noalias() += alpha * map(A) * map(B);
 }
 
+void pull_back_tile(KernelArgument argument, TileRows<double> X, TileRows<double> Y, MatView<const double> C,
+                    MatView<double> dX) {
+  if (argument == KernelArgument::dot) return product(1.0, C, Y.rows, 1.0, dX);
+  // 2 sum_j C_ij (x_i - y_j)
+  for (index_t i = 0; i < C.rows; ++i) {
+    double sum = 0;
+    for (index_t j = 0; j < C.cols; ++j) sum += C(i, j);
+    for (index_t d = 0; d < dX.cols; ++d) dX(i, d) += 2 * sum * X.rows(i, d);
+  }
+  product(-2.0, C, Y.rows, 1.0, dX);
+}
+
 template void argument_tile(KernelArgument, TileRows<double>, TileRows<double>, MatView<double>);
 template void argument_tile(KernelArgument, TileRows<float>, TileRows<float>, MatView<float>);
 template void kernel_tile(const Kernel&, TileRows<double>, TileRows<double>, MatView<double>);

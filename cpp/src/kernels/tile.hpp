@@ -57,6 +57,10 @@ void argument_tile(KernelArgument argument, TileRows<T> X, TileRows<T> Y, MatVie
 template <class T>
 void kernel_tile(const Kernel& kernel, TileRows<T> X, TileRows<T> Y, MatView<T> out);
 
+/// Adds sum_j C_ij du(X_i, Y_j) / dX_i to dX; not for L1 distances.
+void pull_back_tile(KernelArgument argument, TileRows<double> X, TileRows<double> Y, MatView<const double> C,
+                    MatView<double> dX);
+
 /// out = beta out + alpha A B.
 void product(double alpha, MatView<const double> A, MatView<const double> B, double beta, MatView<double> out);
 

@@ -64,6 +64,15 @@ def check_free(out, *operands):
         raise DataError("out shares memory with X or Y; pass another array.")
 
 
+def require_differentiable(kernel, what):
+    """Raise ConfigError unless a kernel has a gradient everywhere; `what` is impossible without."""
+    if not kernel.differentiable:
+        raise ConfigError(
+            f"{what}: {kernel} has no derivative where two rows coincide. Take another kernel, for example Gaussian or "
+            "Polynomial(zeta=4)."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     """Base of all kernels: k(x, y) of unit amplitude, whose input is never normalised.
@@ -145,6 +154,44 @@ class Kernel:
         with core_errors():
             return core.gram_diagonal(self.to_core(), feature_rows(X, "X"))
 
+    def vjp(self, X, Y, dL_dK, *, n_threads=None, x_groups=None, y_groups=None):
+        """Reverse pass: the gradient of a number L with respect to the rows of X, from dL/dK.
+
+        Kernels are symmetric: the gradient with respect to Y is ``vjp(Y, X, dL_dK.T)``.
+
+        Parameters
+        ----------
+        X, Y, x_groups, y_groups
+            As for a call.
+        dL_dK : array_like of shape (n, m)
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            dL/dX, the same for any number of threads.
+
+        Raises
+        ------
+        mercer.errors.ConfigError
+            For a kernel without derivative at coinciding rows (Laplacian, Matern 1/2).
+
+        Examples
+        --------
+        >>> from mercer.kernels import Polynomial
+        >>> Polynomial(zeta=2).vjp([[1.0, 2.0]], [[3.0, 4.0]], [[1.0]])
+        array([[66., 88.]])
+        """
+        require_differentiable(self, "no gradient")
+        X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups)
+        dL_dK = np.ascontiguousarray(dL_dK, dtype=np.float64)
+        if dL_dK.shape != (len(X), len(Y)):
+            raise DataError(f"dL_dK has shape {dL_dK.shape}; expected {(len(X), len(Y))}.")
+        dX, sums = np.empty(X.shape), np.empty(len(X))
+        x, y = ((rows, np.arange(len(rows) + 1), groups, None) for rows, groups in ((X, x_groups), (Y, y_groups)))
+        with threads(n_threads), core_errors():
+            core.structure_vjp(self.to_core(), core.Matching("sum", {}), x, y, dL_dK, dX, sums)
+        return dX
+
     def derivatives(self, u):
         """k(u), k'(u) and k''(u), where u is what :attr:`argument` says.
 
@@ -192,7 +239,7 @@ class Kernel:
         --------
         >>> from mercer.kernels import Gaussian
         >>> Gaussian(length_scale=0.5).to_dict()
-        {'name': 'gaussian', 'length_scale': 0.5}
+        {'name': 'gaussian', 'length_scale': 0.5, 'offset': 0.0}
         """
         return {"name": self.name, **self.hyperparameters}
 

@@ -1,13 +1,16 @@
 """What the estimators share: checks of the input in scikit-learn's way, and the kernel of two sets of rows."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import validation
 from sklearn.utils.validation import check_is_fitted
 
-from mercer._validation import check_finite, check_out
+from mercer._validation import check_finite, check_out, check_targets
 from mercer.errors import ConfigError, DataError
-from mercer.kernels import Gaussian
+from mercer.kernels import Gaussian, Kernel, MultiRows, StructureRows
+from mercer.linalg import is_positive_semidefinite, one_blas_thread, smallest_eigenvalue
 
 #: Rows of a kernel block are chosen so that it takes about this much.
 BLOCK_BYTES = 64 * 2**20
@@ -19,6 +22,10 @@ def _validate(estimator, X, y, **options):
     if hasattr(validation, "validate_data"):
         return validation.validate_data(estimator, X, ensure_all_finite=False, **y, **options)
     return estimator._validate_data(X, force_all_finite=False, **y, **options)
+
+
+def _of_structures(X):
+    return isinstance(X, StructureRows | MultiRows)
 
 
 def block_rows(n_columns):
@@ -45,6 +52,10 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         labels = np.asarray(y)
         if labels.dtype.kind == "f":
             check_finite(labels, "y")
+        if _of_structures(X):
+            self._check_structures(X, groups)
+            self.n_features_in_ = X.shape[1]
+            return X, check_targets(y, len(X)), None
         X, y = _validate(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
         if self._precomputed and X.shape[0] != X.shape[1]:
             raise DataError(f"X has shape {X.shape}; a precomputed kernel for fit must be a square matrix.")
@@ -52,8 +63,24 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def _test_data(self, X, groups):
         check_is_fitted(self)
+        if _of_structures(X):
+            self._check_structures(X, groups)
+            if X.shape[1] != self.n_features_in_:
+                raise DataError(f"X has {X.shape[1]} features, but the model was fitted with {self.n_features_in_}.")
+            return X, None
         X = _validate(self, X, None, dtype=np.float64, order="C", reset=False)
         return check_finite(X, "X"), check_groups(groups, len(X))
+
+    def _check_structures(self, X, groups):
+        """What holds for StructureRows (or several sets of rows) only."""
+        if groups is not None:
+            raise ConfigError("groups of structures come with the rows: StructureRows(..., groups=...).")
+        if not hasattr(self._function(), "vjp") or isinstance(self._function(), Kernel):
+            raise ConfigError(
+                f"kernel={self.kernel!r} compares rows, and X are structures; use one of structures, such as "
+                "mercer.kernels.REMatch(Polynomial(zeta=2))."
+            )
+        X.check_finite("X")
 
     def _function(self):
         """The kernel as a callable with ``diag``."""
@@ -68,14 +95,18 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         """Kernel of rows X with the training rows or sparse points Y."""
         if self._precomputed:
             return X
-        if (x_groups is None) != (y_groups is None):
-            raise DataError("groups must be given to both fit and predict, or to neither.")
+        self._check_both(x_groups, y_groups)
         if x_groups is None:
             return self._function()(X, None if Y is X else Y, out=out)
         x_codes, y_codes = group_codes(x_groups, y_groups)
         if Y is X:
             return self._function()(X, out=out, x_groups=x_codes)
         return self._function()(X, Y, out=out, x_groups=x_codes, y_groups=y_codes)
+
+    @staticmethod
+    def _check_both(x_groups, y_groups):
+        if (x_groups is None) != (y_groups is None):
+            raise DataError("groups must be given to both fit and predict, or to neither.")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -111,6 +142,8 @@ class DenseRegressor(KernelRegressor):
         """
         X, y, groups = self._training_data(X, y, groups)
         K = self._gram(X, X, groups, groups)
+        if not getattr(self.kernel, "positive_semidefinite", True):
+            self._check_definite(K)
         self.system_ = self._factorise(K)
         self.dual_coef_ = self.system_.solve(y)
         self.X_fit_ = None if self._precomputed else X
@@ -118,11 +151,69 @@ class DenseRegressor(KernelRegressor):
         self.groups_fit_ = groups
         return self
 
+    def _check_definite(self, K):
+        """Warn of a kernel matrix with negative eigenvalues, which not every kernel of structures excludes."""
+        if not is_positive_semidefinite(K):
+            warnings.warn(
+                f"the matrix of {self.kernel!r} is not positive semidefinite: its smallest eigenvalue is about "
+                f"{smallest_eigenvalue(K):.2g}, the mean one {np.trace(K) / len(K):.2g}. Error bars and evidence lose "
+                "their meaning, and predictions suffer unless the regularisation is much larger than that. Use a "
+                "larger gamma, or more alpha or noise.",
+                stacklevel=3,
+            )
+
     def _mean(self, X, groups, out):
         out = check_out(out, (len(X), *self.dual_coef_.shape[1:]))
         for rows in row_blocks(len(X), len(self.dual_coef_)):
-            np.matmul(self._test_gram(X, groups, rows), self.dual_coef_, out=out[rows])
+            K = self._test_gram(X, groups, rows)
+            with one_blas_thread:
+                np.matmul(K, self.dual_coef_, out=out[rows])
         return out
+
+    def gradient(self, X, groups=None):
+        """Derivative of predictions with respect to features: what forces are made of.
+
+        Forces of a model of energies are ``-descriptor.vjp(frames, model.gradient(X))[0]``, where X are the rows (or
+        `StructureRows`) of the frames.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_new, n_features), or StructureRows
+        groups : array_like of shape (n_new,), optional
+            Required if fit had groups.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features) or (n_targets, n_rows, n_features)
+            Row by row d f(x) / dx; of structures, the derivative of the prediction for the structure of the row. For
+            several sets of rows (MultiRows) a list of these.
+
+        Raises
+        ------
+        ConfigError
+            For a kernel without derivative where rows coincide (Laplacian, Matern 1/2), and for precomputed kernels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mercer import KRR
+        >>> from mercer.kernels import Gaussian
+        >>> X = np.linspace(0, 3, 30)[:, None]
+        >>> model = KRR(Gaussian(length_scale=0.5), alpha=1e-8).fit(X, np.sin(X[:, 0]))
+        >>> bool(abs(model.gradient([[1.05]])[0, 0] - np.cos(1.05)) < 1e-3)
+        True
+        """
+        X, groups = self._test_data(X, groups)
+        if self._precomputed:
+            raise ConfigError("kernel='precomputed' has no gradient; fit with a kernel.")
+        options = {}
+        if groups is not None or self.groups_fit_ is not None:
+            self._check_both(groups, self.groups_fit_)
+            options["x_groups"], options["y_groups"] = group_codes(groups, self.groups_fit_)
+        weights = self.dual_coef_.reshape(len(self.dual_coef_), -1).T
+        vjp = self._function().vjp
+        gradients = [vjp(X, self.X_fit_, np.tile(w, (len(X), 1)), **options) for w in weights]
+        return gradients[0] if self.dual_coef_.ndim == 1 else np.stack(gradients)
 
     def _test_gram(self, X, groups, rows):
         return self._gram(X[rows], self.X_fit_, None if groups is None else groups[rows], self.groups_fit_)

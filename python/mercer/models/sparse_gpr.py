@@ -4,6 +4,7 @@ import numpy as np
 
 from mercer._validation import check_choice, check_count, check_features, check_out, check_positive, check_targets
 from mercer.errors import ConfigError, DataError
+from mercer.kernels import MultiRows, StructureRows
 from mercer.linalg import SparseSystem
 from mercer.models._base import KernelRegressor, check_groups, row_blocks
 from mercer.selection import select
@@ -31,6 +32,9 @@ class SparseGPR(KernelRegressor):
     jitter : "auto" or float, default "auto"
         Added to the diagonal of K_MM, relative to it. "auto" adds nothing and leaves out sparse points that depend on
         the others.
+    rank_tol : float or None, default None
+        Sparse points whose variance given the others is below this share of their own are left out; None chooses it by
+        the rounding of the kernel. See `mercer.linalg.whitening_factor`.
     approx : {"dtc", "fitc"}, default "dtc"
         "fitc" adds to the noise variance of each label what the sparse points do not explain of its prior variance.
     sparse_points : array_like of shape (M, n_features), optional
@@ -87,6 +91,7 @@ class SparseGPR(KernelRegressor):
         delta=1.0,
         solver="whitened",
         jitter="auto",
+        rank_tol=None,
         approx="dtc",
         sparse_points=None,
         sparse_groups=None,
@@ -99,6 +104,7 @@ class SparseGPR(KernelRegressor):
         self.delta = delta
         self.solver = solver
         self.jitter = jitter
+        self.rank_tol = rank_tol
         self.approx = approx
         self.sparse_points = sparse_points
         self.sparse_groups = sparse_groups
@@ -130,6 +136,8 @@ class SparseGPR(KernelRegressor):
             For data that cannot be used.
         """
         self._delta = check_positive(self.delta, "delta")
+        if isinstance(X, StructureRows | MultiRows):
+            raise ConfigError("SparseGPR compares rows, not structures; use GPR or KRR with a kernel of structures.")
         check_choice(self.approx, ["dtc", "fitc"], "approx")
         if self._precomputed:
             raise ConfigError("SparseGPR has no kernel='precomputed'; use GPR or KRR, or mercer.linalg.SparseSystem.")
@@ -187,7 +195,7 @@ class SparseGPR(KernelRegressor):
     def _new_system(self, n_targets):
         Z, groups = self.sparse_points_, self.sparse_groups_
         K_MM = self._gram(Z, Z, groups, groups)
-        return SparseSystem(K_MM, solver=self.solver, jitter=self.jitter, n_targets=n_targets)
+        return SparseSystem(K_MM, solver=self.solver, jitter=self.jitter, rank_tol=self.rank_tol, n_targets=n_targets)
 
     def _update(self, system, X, y, groups, noise):
         if np.shape(noise) not in ((), (len(X),)):
