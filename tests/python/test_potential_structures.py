@@ -60,6 +60,8 @@ def test_is_kernel_ridge_regression(name):
         potential = fitted(name, kernel).fit(train)
         X, Y = descriptor.transform(train), descriptor.transform(test)
         expected = KRR(kernel, alpha=(0.05 / 0.7) ** 2).fit(X, energies(train)).predict(Y)
+        missed = potential.predict(train)["energy"] - [atoms.info["REF_energy"] for atoms in train]
+        assert abs(potential.fit_report_["residuals"]["energy"]["mae"] - np.abs(missed).mean()) <= 1e-10
         forces = descriptor.differentiable and kernel.differentiable
         found = potential.predict(test, std=True)
         assert np.ptp(expected) > 0.01

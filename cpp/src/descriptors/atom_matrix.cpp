@@ -95,7 +95,7 @@ void AtomMatrix::write_row(const Elements& m, double* row) const {
 
 void AtomMatrix::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
   for_each_frame(
-      structures, [] { return Elements(); },
+      structures, [] { return Elements(false); },
       [&](Elements& m, index_t f) {
         compute(structures, pairs, f, m);
         write_row(m, out.row(f));
@@ -117,12 +117,7 @@ void AtomMatrix::for_each_column(const Elements& m, const Use& use) const {
 void AtomMatrix::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
                      MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
   require_differentiable(name_);
-  const auto make = [] {
-    Elements m;
-    m.derivatives = true;
-    return m;
-  };
-  for_each_frame(structures, make, [&](Elements& m, index_t f) {
+  for_each_frame(structures, [] { return Elements(true); }, [&](Elements& m, index_t f) {
     compute(structures, pairs, f, m);
     const index_t first = structures.offsets[f];
     const double* weights = dY_dX.row(f);
@@ -143,12 +138,7 @@ void AtomMatrix::vjp(const StructureBatch& structures, const PairList& pairs, Ma
 
 void AtomMatrix::gradients(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
   require_differentiable(name_);
-  const auto make = [] {
-    Elements m;
-    m.derivatives = true;
-    return m;
-  };
-  for_each_frame(structures, make, [&](Elements& m, index_t f) {
+  for_each_frame(structures, [] { return Elements(true); }, [&](Elements& m, index_t f) {
     compute(structures, pairs, f, m);
     const index_t first = structures.offsets[f];
     for (index_t line = 3 * first; line < 3 * (first + m.n); ++line) std::fill_n(out.row(line), out.cols, 0.0);

@@ -11,23 +11,26 @@ from mercer.descriptors._structure import StructureDescriptor
 PERMUTATIONS = ("none", "sorted_l2", "eigenspectrum")
 
 
-def matrix_labels(n_atoms_max, permutation):
-    """What the columns of a matrix of atoms are: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
-    if permutation == "eigenspectrum":
-        return [("eigenvalue", i) for i in range(n_atoms_max)]
-    return [(i, j) for i in range(n_atoms_max) for j in range(n_atoms_max)]
+class AtomMatrix(StructureDescriptor):
+    """What matrices with a row and a column for every atom share; fields n_atoms_max, permutation, and mostly unit."""
 
+    def __post_init__(self):
+        object.__setattr__(self, "n_atoms_max", check_count(self.n_atoms_max, "n_atoms_max"))
+        check_choice(self.permutation, PERMUTATIONS, "permutation")
+        check_choice(getattr(self, "unit", "angstrom"), ("angstrom", "bohr"), "unit")
 
-def check_matrix(descriptor):
-    """Check the parameters of a matrix of atoms."""
-    object.__setattr__(descriptor, "n_atoms_max", check_count(descriptor.n_atoms_max, "n_atoms_max"))
-    check_choice(descriptor.permutation, PERMUTATIONS, "permutation")
-    check_choice(descriptor.unit, ("angstrom", "bohr"), "unit")
+    def _make(self):
+        return getattr(core, type(self).__name__)(self.n_atoms_max, self.permutation, self.unit)
+
+    def feature_labels(self):
+        """What every column is: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
+        n = range(self.n_atoms_max)
+        return [("eigenvalue", i) for i in n] if self.permutation == "eigenspectrum" else [(i, j) for i in n for j in n]
 
 
 @register
 @dataclass(frozen=True)
-class CoulombMatrix(StructureDescriptor):
+class CoulombMatrix(AtomMatrix):
     """The matrix Z_i Z_j / r_ij of a molecule, with Z_i^2.4 / 2 on the diagonal (Rupp et al., Phys. Rev. Lett. 108,
     058301 (2012)), a row for every frame.
 
@@ -62,16 +65,6 @@ class CoulombMatrix(StructureDescriptor):
 
     #: All pairs of atoms; frames must not be periodic.
     r_cut = math.inf
-
-    def __post_init__(self):
-        check_matrix(self)
-
-    def _make(self):
-        return core.CoulombMatrix(self.n_atoms_max, self.permutation, self.unit)
-
-    def feature_labels(self):
-        """What every column is: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
-        return matrix_labels(self.n_atoms_max, self.permutation)
 
 
 @register

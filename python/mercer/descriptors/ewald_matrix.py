@@ -3,16 +3,15 @@
 from dataclasses import KW_ONLY, dataclass
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count, check_positive
+from mercer._validation import check_positive
 from mercer.descriptors._base import register
-from mercer.descriptors._structure import StructureDescriptor
-from mercer.descriptors.coulomb_matrix import PERMUTATIONS, matrix_labels
+from mercer.descriptors.coulomb_matrix import AtomMatrix
 from mercer.errors import ConfigError
 
 
 @register
 @dataclass(frozen=True)
-class EwaldMatrix(StructureDescriptor):
+class EwaldMatrix(AtomMatrix):
     r"""The electrostatic energy of the nuclei of a crystal in a neutralising background, atom by atom, a row for every
     frame (Faber et al., Int. J. Quantum Chem. 115, 1094 (2015), section 3).
 
@@ -62,8 +61,7 @@ class EwaldMatrix(StructureDescriptor):
     r_cut = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "n_atoms_max", check_count(self.n_atoms_max, "n_atoms_max"))
-        check_choice(self.permutation, PERMUTATIONS, "permutation")
+        super().__post_init__()
         for name in ("accuracy", "weight", "alpha", "real_cutoff", "reciprocal_cutoff"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_positive(getattr(self, name), name))
@@ -82,7 +80,3 @@ class EwaldMatrix(StructureDescriptor):
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
-
-    def feature_labels(self):
-        """What every column is: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
-        return matrix_labels(self.n_atoms_max, self.permutation)

@@ -2,15 +2,13 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from mercer._core import core
 from mercer.descriptors._base import register
-from mercer.descriptors._structure import StructureDescriptor
-from mercer.descriptors.coulomb_matrix import check_matrix, matrix_labels
+from mercer.descriptors.coulomb_matrix import AtomMatrix
 
 
 @register
 @dataclass(frozen=True)
-class SineMatrix(StructureDescriptor):
+class SineMatrix(AtomMatrix):
     """A Coulomb matrix of crystals, a row for every frame: Z_i^2.4 / 2 on the diagonal and Z_i Z_j / |u| beside it.
 
     Here u = sum_k sin^2(pi f_k) b_k, with the cell vectors b_k and the fractional coordinates f of r_j - r_i (Faber et
@@ -46,13 +44,3 @@ class SineMatrix(StructureDescriptor):
 
     #: Needs no neighbours.
     r_cut = 0.0
-
-    def __post_init__(self):
-        check_matrix(self)
-
-    def _make(self):
-        return core.SineMatrix(self.n_atoms_max, self.permutation, self.unit)
-
-    def feature_labels(self):
-        """What every column is: ("eigenvalue", i), or (i, j) for the element of rows i and j."""
-        return matrix_labels(self.n_atoms_max, self.permutation)

@@ -38,8 +38,10 @@ class AtomMatrix : public StructureDescriptor {
 
   /// Elements of one frame and, where `derivatives`, what they change by.
   struct Elements {
+    explicit Elements(bool with_derivatives) : derivatives(with_derivatives) {}
+
     index_t n = 0;
-    bool derivatives = false;
+    bool derivatives;
     std::vector<double> values;     ///< (n, n)
     std::vector<Vec3> positions;    ///< (n, n): of element (i, j) by the position of atom j, minus that by atom i
     std::vector<Mat3> strain;       ///< (n, n)
