@@ -209,7 +209,7 @@ def _structure_kernel_rules(kernel, rows):
 
 
 #: Training structures up to which all of them are sparse points.
-MOST_STRUCTURES = 8000
+MOST_STRUCTURES = 5000
 
 
 def _structure_term_rules(frames, variances, spread, periodic):
