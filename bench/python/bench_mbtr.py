@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import ase.io
@@ -80,10 +81,27 @@ def run_mercer(frames, species, k, repeat, threads):
     mercer.set_num_threads(0)
 
 
+def let_dscribe_run():
+    """dscribe 2.1.2 copies structures with arguments by position, which ase 3.27 has moved."""
+    from dscribe.core import System
+
+    def from_atoms(atoms):
+        system = System.__new__(System)
+        ase.Atoms.__init__(system, numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        for name in ("wyckoff_positions", "equivalent_atoms"):
+            setattr(system, name, None)
+        for name in ("_cell_inverse", "_displacement_tensor", "_distance_matrix", "_inverse_distance_matrix"):
+            setattr(system, name, None)
+        return system
+
+    System.from_atoms = staticmethod(from_atoms)
+
+
 def run_dscribe(frames, species, k, repeat):
     """(what, seconds, rows) of dscribe."""
     from dscribe.descriptors import MBTR
 
+    let_dscribe_run()
     geometry, first, last, sigma, scale = PARTS[k]
     periodic = bool(frames[0].pbc.any())
     mbtr = MBTR(
@@ -165,6 +183,7 @@ def main():
     parser.add_argument("--k", type=int, nargs="+", default=[2, 3])
     parser.add_argument("--memory")
     args = parser.parse_args()
+    warnings.simplefilter("ignore", FutureWarning)
     for case in args.only:
         run_case(case, args)
     if args.memory:

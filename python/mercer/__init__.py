@@ -24,7 +24,7 @@ _EXPORTS = {
     "Potential": "mercer.models",
     "load": "mercer.models",
 }
-_MODULES = ("basis", "calculators", "descriptors", "errors", "kernels", "models", "selection", "structures")
+_MODULES = ("basis", "calculators", "descriptors", "errors", "kernels", "models", "plots", "selection", "structures")
 
 __all__ = ["__version__", "set_num_threads", "show_config", "threads", *_EXPORTS, *_MODULES]
 

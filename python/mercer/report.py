@@ -31,7 +31,7 @@ TITLES = {
 }
 
 #: Colours of up to eight groups that are told apart with colour-vision deficiencies (Okabe & Ito, 2008).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
 
 #: Places of xx, yy, zz, yz, xz, xy in the nine numbers of a virial.
@@ -293,14 +293,14 @@ def write_metrics(path, content):
 # ------------------------------------------------------------------------------------------------- plots
 
 
-def _figure(width, height, columns=1):
+def new_figure(width, height, columns=1, rows=1):
     """A figure that belongs to no window system, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    axes = figure.subplots(rows, columns, squeeze=False, sharex="col" if rows > 1 else "none").ravel()
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(True, color="0.92", linewidth=0.8)
@@ -316,7 +316,7 @@ def _groups_to_show(comparisons, most=8):
             count[group] = count.get(group, 0) + int(n)
     names = sorted(count, key=lambda g: (-count[g], g))
     kept = names if len(names) <= most else names[: most - 1]
-    return dict(zip(kept, _COLOURS, strict=False))
+    return dict(zip(kept, COLOURS, strict=False))
 
 
 def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
@@ -339,7 +339,7 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
     base_unit, scale = (unit, factor) if quantity == "stress" else (unit.removeprefix("m"), 1.0)
     parts = {name: Comparison(c.reference * scale, c.predicted * scale, c.groups) for name, c in parts.items()}
     factor /= scale
-    figure, (left, right) = _figure(9.6, 4.4, columns=2)
+    figure, (left, right) = new_figure(9.6, 4.4, columns=2)
     colours = _groups_to_show(parts)
     values = np.concatenate([np.concatenate([c.reference, c.predicted]) for c in parts.values()])
     low, high = float(values.min()), float(values.max())
@@ -407,8 +407,8 @@ def learning_curve_plot(path, sizes, errors, unit="meV/atom", title=None):
     """
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-    figure, (ax,) = _figure(5.2, 4.0)
-    for (name, values), colour, marker in zip(errors.items(), _COLOURS, "os^Dvp", strict=False):
+    figure, (ax,) = new_figure(5.2, 4.0)
+    for (name, values), colour, marker in zip(errors.items(), COLOURS, "os^Dvp", strict=False):
         ax.plot(sizes, values, color=colour, marker=marker, markeredgecolor="white", linewidth=1.6, label=name)
         for x, y in zip(sizes, values, strict=True):
             ax.annotate(

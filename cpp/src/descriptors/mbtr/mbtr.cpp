@@ -27,8 +27,10 @@ namespace {
 
 constexpr double pi = 3.14159265358979323846;
 /// Tuples of one task, roughly. Frames with more are cut into pieces of their own, whatever the number of threads.
-constexpr double tuples_per_task = 1 << 17;
+constexpr double tuples_per_task = 1 << 14;
 constexpr index_t most_tasks = 64;
+/// Columns of the rows of all pieces of one frame.
+constexpr index_t most_columns = 1 << 22;
 
 /// What the loops need to know of one frame.
 struct Frame {
@@ -140,7 +142,8 @@ std::vector<Mbtr::Task> Mbtr::tasks(const StructureBatch& structures, const Pair
         most += n;
       }
     }
-    const auto wanted = static_cast<index_t>(std::min<double>(most_tasks, most / tuples_per_task));
+    const index_t room = std::max<index_t>(2, std::min(most_tasks, most_columns / std::max<index_t>(1, n_raw_)));
+    const auto wanted = static_cast<index_t>(std::min(static_cast<double>(room), most / tuples_per_task));
     const index_t n_pieces = std::max<index_t>(1, std::min(wanted, end - begin));
     for (index_t p = 0; p < n_pieces; ++p) {
       out.push_back({f, begin + p * (end - begin) / n_pieces, begin + (p + 1) * (end - begin) / n_pieces,
