@@ -213,7 +213,7 @@ def _usual_kernel(value):
     """The term with the kernel that its descriptor is mostly used with, unless one is given."""
     kind = _kind_of(value) if isinstance(value, dict) else "soap"
     descriptors = _registered()["descriptor"]
-    if kind not in descriptors or not descriptors[kind].per_frame:
+    if kind not in descriptors or not (descriptors[kind].per_frame or kind == "lmbtr"):
         return value
     kernel = value.get("kernel") or {}
     if not isinstance(kernel, dict) or {"type", "name"} & set(kernel):

@@ -10,6 +10,8 @@ from mercer.config import make_part, part_class
 
 #: Frames that are looked at for distances.
 _SAMPLE = 50
+#: Rows of features that are looked at for length scales.
+_ROWS = 200
 #: Distance up to which nearest neighbours are looked for (Angstrom).
 _REACH = 6.0
 
@@ -80,9 +82,10 @@ def choose(options, frames, labels, others=()):
         second = kinds[t] == "soap" and "soap" in kinds[:t]
         rules = _descriptor_rules(kinds[t], elements, bond, periodic, second)
         whole = part_class("descriptor", kinds[t]).per_frame
-        if whole:
+        tensors = whole or kinds[t] == "lmbtr"
+        if tensors:
             rules = _structure_rules(kinds[t], elements, nearest, periodic, [*frames, *others])
-            if {"k1", "k2", "k3", "k4"} & term.descriptor.model_fields_set:
+            if any(getattr(term.descriptor, k, None) not in (None, "none") for k in ("k1", "k2", "k3", "k4")):
                 rules = {name: rule for name, rule in rules.items() if name not in ("k2", "k3")}
         for name, (value, reason) in rules.items():
             known = name in type(term.descriptor).model_fields
@@ -91,8 +94,11 @@ def choose(options, frames, labels, others=()):
                 notes[f"{path}.descriptor.{name}"] = reason
         given = term.descriptor.model_dump(exclude_none=True)
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
-        rows = make_part("descriptor", update["descriptor"]).transform(_sample(frames)) if whole else None
-        rules = _kernel_rules(term, elements) if rows is None else _structure_kernel_rules(term.kernel, rows)
+        rows = None
+        if tensors:
+            rows = make_part("descriptor", update["descriptor"]).transform(_sample(frames))
+            rows = rows[:: 1 + len(rows) // _ROWS]
+        rules = _kernel_rules(term, elements) if rows is None else _length_scale_rules(term.kernel, rows)
         for name, (value, reason) in rules.items():
             if name not in term.kernel.model_fields_set:
                 update["kernel"] = term.kernel.model_validate({"type": term.kernel.type, name: value})
@@ -175,37 +181,37 @@ def _structure_rules(kind, elements, nearest, periodic, frames):
         "n_atoms_max": (max(map(len, frames)), "the largest structure of the data"),
         "max_atoms": (BagOfBonds.largest(frames), "the most in any structure of the data"),
     }
-    if kind not in ("mbtr", "inverse_powers"):
+    if kind not in ("mbtr", "lmbtr", "inverse_powers"):
         return rules
+    ends = periodic or kind == "lmbtr"
     reach = float(np.clip(np.round(2 * 2.1 * bond) / 2, 4.0, 6.0))
     if kind == "inverse_powers":
         why = f"2.1 times the median nearest distance, {bond:.2f} Angstrom, between 4 and 6"
-        return rules | ({"r_cut": (reach, why)} if periodic else {})
+        return rules | ({"r_cut": (reach, why)} if ends else {})
     # the grid ends beyond the shortest distance by a third and three broadenings
     step, sigma = 0.011, 0.0625
     n = int(np.ceil((1.3 / shortest + 3 * sigma) / step))
     pairs = {"geometry": "inverse_distance", "grid": [0.0, round(n * step, 3), n + 1], "sigma": sigma}
     angles = {"geometry": "angle", "grid": [-0.15, 3.3, 100], "sigma": 0.177}
-    ends = [{"r_cut": reach, "cutoff_width": 1.0}, {"r_cut": max(3.0, 0.75 * reach), "cutoff_width": 1.0}]
     found = []
-    for part, end in zip((pairs, angles), ends, strict=True):
-        found.append(part | {"weight": "inverse_square"} | (end if periodic else {}))
+    for part, r_cut in ((pairs, reach), (angles, max(3.0, 0.75 * reach))):
+        end = {"r_cut": r_cut, "cutoff_width": 1.0} if ends else {}
+        found.append(part | {"weight": "inverse_square"} | end)
     grid = f"up to 1.3 times the inverse of the shortest distance, {shortest:.2f} Angstrom"
     angle = "angles, which near neighbours count for most"
     return rules | {"k2": (found[0], grid), "k3": (found[1], angle)}
 
 
-def _structure_kernel_rules(kernel, rows):
-    """{option: (value, reason)} of a kernel of rows of whole structures, of which `rows` are some."""
+def _length_scale_rules(kernel, rows):
+    """{option: (value, reason)} of a kernel, of whose `rows` these are some."""
     if "length_scale" not in type(kernel).model_fields:
         return {}
     sums = kernel.type == "laplacian"
-    pairs = np.triu_indices(len(rows), 1)
-    distances = np.linalg.norm(rows[:, None] - rows, ord=1 if sums else 2, axis=-1)[pairs]
-    typical = float(np.median(distances)) if len(distances) else 0.0
+    distances = [np.linalg.norm(rows[:i] - row, ord=1 if sums else 2, axis=1) for i, row in enumerate(rows)]
+    typical = float(np.median(np.concatenate(distances))) if len(rows) > 1 else 0.0
     times = 20.0 if sums else 2.5
     value = float(f"{times * typical:.3g}") or 1.0
-    return {"length_scale": (value, f"{times:g} times the median distance of structures, {typical:.3g}")}
+    return {"length_scale": (value, f"{times:g} times the median distance of rows, {typical:.3g}")}
 
 
 #: Training structures up to which all of them are sparse points.

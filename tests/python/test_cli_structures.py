@@ -82,6 +82,17 @@ def test_defaults_make_a_model(here, name):
     assert main(["fit", file, "--representation", SNAKE[name], "--dry-run"]) == 0
 
 
+def test_local_tensors(here):
+    """LMBTR by its name learns forces too, with sparse points."""
+    arguments = ["--representation", "lmbtr", "-o", "run", "-q", "--threads", "1", "--n-sparse", "20"]
+    small = ["--set", "representation.k3=none", "--set", "terms.0.selection=random"]
+    assert main(["fit", "forces.extxyz", *arguments, *small]) == 0
+    potential = mercer.load("run/model.mercer")
+    assert potential.r_cut >= 4.0
+    assert potential.fit_report_["labels"]["forces"]["rows"] > 0
+    assert type(potential.terms_[0].term.kernel).__name__ == "Gaussian"
+
+
 @pytest.mark.parametrize("name", ["InversePowers", "MBTR"])
 def test_crystals(here, name):
     arguments = ["fit", "crystals.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", SNAKE[name]]
