@@ -11,17 +11,28 @@
 
 namespace mercer {
 
-/// Where rows of a Jacobian go that are made one at a time: copied from `row`, while it is in a cache, to
-/// values[offsets[pair]], three rows a pair, and their products with x to dots[3 pair + a].
-struct JacobianSink {
+/// Where rows of a Jacobian go that are made one at a time, in pieces from the last column to the first: copied from
+/// `row`, while they are in a cache, to values[offsets[pair]], three rows a pair, and their products with x to
+/// dots[3 pair + a].
+class JacobianSink {
+ public:
   double* row = nullptr;
-  std::vector<ColumnRun> runs;  ///< columns of the rows
-  const double* x = nullptr;    ///< all columns
+  const double* x = nullptr;  ///< all columns
   double* values = nullptr;
   const index_t* offsets = nullptr;
-  double* dots = nullptr;       ///< or null
+  double* dots = nullptr;     ///< or null
   bool past_caches = false;
-  void put(index_t pair, int a) const;
+
+  void begin(index_t pair, int a);
+  /// row[column ..] is complete; the first n of it are columns feature .. feature + n - 1 of all.
+  void complete(index_t column, index_t feature, index_t n);
+  void end();
+
+ private:
+  double* to_ = nullptr;
+  index_t copied_ = 0;  ///< columns from here on
+  double sum_ = 0;
+  double* dot_ = nullptr;
 };
 
 /// Rows before normalisation, p, and their Jacobian, neighbours of one species at a time: these touch some columns only.
@@ -42,8 +53,8 @@ class DensityJacobian {
   virtual void start(const Density::Workspace& ws, double* p) const = 0;
   /// jacobian[(3 k + a) * stride + column] = dp / d(vector of neighbour k of group g, a); columns as `touched` says.
   virtual void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const = 0;
-  /// The same rows, neighbour after neighbour: each to sink.row, then sink.put(pair, a).
-  virtual void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const = 0;
+  /// The same rows, neighbour after neighbour: each to sink.row.
+  virtual void stream(const Density::Workspace& ws, int g, Scratch& scratch, JacobianSink& sink) const = 0;
 };
 
 /// The entries of descriptors whose rows are atoms with their neighbours.

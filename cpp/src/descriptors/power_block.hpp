@@ -14,18 +14,23 @@ inline constexpr double fourth_root_2 = 1.18920711500272106672;
 struct SumOverM {
   int n_pad;
   index_t begin(int l) const { return static_cast<index_t>(l) * l * n_pad; }
+  /// Between the vectors on the left, and on the right; T > 0 is n_pad known to the compiler.
   template <int T = 0>
-  index_t step() const { return T > 0 ? T : n_pad; }
+  index_t left() const { return T > 0 ? T : n_pad; }
+  template <int T = 0>
+  index_t right() const { return T > 0 ? T : n_pad; }
   int size(int l) const { return 2 * l + 1; }
 };
 
-/// `Rank` outer products of vectors [l][n_pad] that are `distance` apart.
+/// `Rank` outer products of vectors [l][n_pad] that are a distance apart, on the left and on the right.
 template <int Rank>
 struct SumOfProducts {
-  index_t n_pad, distance;
+  index_t n_pad, left_step, right_step;
   index_t begin(int l) const { return l * n_pad; }
   template <int T = 0>
-  index_t step() const { return distance; }
+  index_t left() const { return left_step; }
+  template <int T = 0>
+  index_t right() const { return right_step; }
   int size(int) const { return Rank; }
 };
 
@@ -47,12 +52,12 @@ template <int T, int R, class Sum>
 void mixed_block(const Sum& sum_over, const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
   static_assert(T % R == 0, "groups of rows");
   const int pad = T - n_max;
-  const index_t step = sum_over.template step<T>();  // n_pad is T
+  const index_t left = sum_over.template left<T>(), right = sum_over.template right<T>();
   for (int l = l_max; l >= 0; --l) {
     const index_t lm = sum_over.begin(l);
     for (int j0 = T - R; j0 >= 0; j0 -= R) {
       simd::Tile<T> sum[R];
-      tile_product(a + lm + j0, 1, step, b + lm, step, sum_over.size(l), sum);
+      tile_product(a + lm + j0, 1, left, b + lm, right, sum_over.size(l), sum);
       double* rows = out + (l * n_max + j0 - pad) * n_max;
       if (pad == 0) {
 #pragma GCC unroll 8
@@ -100,11 +105,11 @@ struct Triangle<T, T> {
 /// A block of one channel whose triangle fits the registers.
 template <int T, class Sum>
 void same_block(const Sum& sum_over, const double* a, const double* b, int l_max, int n_max, double* out, const double* floor) {
-  const index_t step = sum_over.template step<T>();
+  const index_t left_step = sum_over.template left<T>(), right_step = sum_over.template right<T>();
   for (int l = l_max; l >= 0; --l) {
     Triangle<T> sum;
     const double *left = a + sum_over.begin(l), *right = b + sum_over.begin(l);
-    for (int k = 0; k < sum_over.size(l); ++k) sum.add(left + k * step, right + k * step);
+    for (int k = 0; k < sum_over.size(l); ++k) sum.add(left + k * left_step, right + k * right_step);
     sum.store(T - n_max, out + l * (n_max * (n_max + 1) / 2), floor);
   }
 }
@@ -145,7 +150,7 @@ void power_block(const Sum& sum_over, const double* a, const double* b, bool sam
       const int first_column = same ? j0 : 0;
       for_tiles(first_column, n_pad, [&](auto tile, int column) {
         decltype(tile) sum[tile_rows];
-        tile_product(a + lm + j0, 1, sum_over.step(), b + lm + column, sum_over.step(), sum_over.size(l), sum);
+        tile_product(a + lm + j0, 1, sum_over.left(), b + lm + column, sum_over.right(), sum_over.size(l), sum);
 #pragma GCC unroll 4
         for (int r = tile_rows - 1; r >= 0; --r) {
           const int n = j0 + r - pad;

@@ -46,9 +46,13 @@ class RadialJacobian final : public DensityJacobian {
     for_rows(ws, g, scratch, row, [](index_t, int) {});
   }
 
-  void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const override {
+  void stream(const Density::Workspace& ws, int g, Scratch& scratch, JacobianSink& sink) const override {
     const auto row = [&](index_t, int) { return sink.row; };
-    for_rows(ws, g, scratch, row, [&](index_t k, int a) { sink.put(ws.pair[k], a); });
+    for_rows(ws, g, scratch, row, [&](index_t k, int a) {
+      sink.begin(ws.pair[k], a);
+      sink.complete(0, plain() ? ws.present[g] * density_.n_max() : 0, most_touched());
+      sink.end();
+    });
   }
 
  private:

@@ -52,9 +52,9 @@ class DensityRawGradients final : public RawGradients {
           to.x = rows.row(i);
           norms[i] = start(ws, rows.row(i));
           for (int g = 0; g < ws.n_groups; ++g) {
-            jacobian_->touched(ws.present, g, to.runs);
             jacobian_->stream(ws, g, *work.scratch, to);
           }
+          if (to.past_caches) simd::stream_fence();
         });
   }
 
@@ -128,23 +128,30 @@ class DensityRawGradients final : public RawGradients {
 
 }  // namespace
 
-void JacobianSink::put(index_t pair, int a) const {
-  const index_t size = (offsets[pair + 1] - offsets[pair]) / 3;
-  if (dots) {
-    double sum = 0;
-    const double* from = row;
-    for (const ColumnRun& run : runs) {
-      sum += simd::dot(from, x + run.begin, run.size);
-      from += run.size;
-    }
-    dots[3 * pair + a] = sum;
-  }
-  double* to = values + offsets[pair] + a * size;
-  if (past_caches) {
-    simd::stream(row, size, to);
+void JacobianSink::begin(index_t pair, int a) {
+  copied_ = (offsets[pair + 1] - offsets[pair]) / 3;
+  to_ = values + offsets[pair] + a * copied_;
+  sum_ = 0;
+  dot_ = dots ? dots + 3 * pair + a : nullptr;
+}
+
+void JacobianSink::complete(index_t column, index_t feature, index_t n) {
+  if (dot_) sum_ += simd::dot(row + column, x + feature, n);
+  if (past_caches) {  // full cache lines; the processor writes them while the next columns are computed
+    const auto behind = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(to_ + column) % 64 / sizeof(double));
+    const index_t begin = column + (8 - behind) % 8;
+    if (begin >= copied_) return;
+    simd::stream(row + begin, copied_ - begin, to_ + begin);
+    copied_ = begin;
   } else {
-    std::copy_n(row, size, to);
+    std::copy_n(row + column, copied_ - column, to_ + column);
+    copied_ = column;
   }
+}
+
+void JacobianSink::end() {
+  std::copy_n(row, copied_, to_);
+  if (dot_) *dot_ = sum_;
 }
 
 std::unique_ptr<RawGradients> make_raw_gradients(std::unique_ptr<DensityJacobian> jacobian, const Density& density,

@@ -63,6 +63,28 @@ void normalize_row(double* row, index_t n) {
 
 /// The symmetric n x n matrix G of a packed triangle, with sqrt(2) on the diagonal.
 void unpack(const double* triangle, int n, double* G) {
+  if (n % 4 == 0) {  // in blocks of 4 x 4; those on the diagonal are symmetrised in place
+    const auto row = [&](int i) { return triangle + i * (2 * n - i - 1) / 2; };  // element (i, j) is row(i)[j]
+    for (int i = 0; i < n; i += 4) {
+      for (int j = i; j < n; j += 4) {
+        simd::VectorN<4> block[4], transposed[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) transposed[r] = block[r] = simd::load<4>(row(i + r) + j);
+        simd::transpose<4>(transposed);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) {
+          if (i == j) {
+            for (int c = 0; c < r; ++c) block[r][c] = transposed[r][c];
+            block[r][r] *= sqrt_2;
+          } else {
+            simd::store<4>(G + (j + r) * n + i, transposed[r]);
+          }
+          simd::store<4>(G + (i + r) * n + j, block[r]);
+        }
+      }
+    }
+    return;
+  }
   for (int i = 0; i < n; ++i) {
     G[i * n + i] = sqrt_2 * *triangle++;
     for (int j = i + 1; j < n; ++j) G[i * n + j] = G[j * n + i] = *triangle++;
@@ -208,6 +230,7 @@ void Soap::transform(const StructureBatch& structures, const PairList& pairs, Ma
         if (past_caches) {
           write_row(ws, scratch.row.data());
           simd::stream(scratch.row.data(), n_features(), out.row(i));
+          simd::stream_fence();
         } else {
           write_row(ws, out.row(i));
         }

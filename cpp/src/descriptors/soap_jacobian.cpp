@@ -16,11 +16,12 @@ struct SoapJacobian::Work final : DensityJacobian::Scratch {
   struct Block {
     int k, k2;       ///< present channels
     index_t column;  ///< of the Jacobian
+    index_t index;
   };
   std::vector<Block> blocks;
   Buffer<double> radial;      ///< [lane][U, V][size]
   Buffer<double> angular;     ///< [present][lane][sums with Y, grad_x Y, grad_y Y, grad_z Y][size]
-  Buffer<double> factors;     ///< [present][w U, w V, A, B, w U, w V][size]
+  Buffer<double> factors;     ///< [present][w U u_a, w V, A, B, w U u_a, w V][size]
 };
 
 SoapJacobian::SoapJacobian(const Soap& soap)
@@ -73,7 +74,8 @@ void SoapJacobian::start(const Density::Workspace& ws, double* p) const {
   soap_.write_blocks(ws, p);
 }
 
-/// A and the three B of every present channel for a vector of neighbours.
+/// A and the three B of every present channel for some neighbours.
+template <int Lanes>
 void SoapJacobian::sums_over_m(const Density::Workspace& ws, const Density::PairFactors& factors, Work& work) const {
   const int n_pad = density_.n_pad();
   const index_t stride = factors.stride;
@@ -85,9 +87,9 @@ void SoapJacobian::sums_over_m(const Density::Workspace& ws, const Density::Pair
       const auto add = [&](const double* Y, index_t step, int which) {
         for_tiles(0, n_pad, [&](auto tile, int column) {
           using TileType = decltype(tile);
-          TileType sum[W];
+          TileType sum[Lanes];
           tile_product(Y, 1, step, c + column, n_pad, 2 * l + 1, sum);
-          for (int lane = 0; lane < W; ++lane) {
+          for (int lane = 0; lane < Lanes; ++lane) {
             TileType scaled{};
             scaled.add(factor, sum[lane]);
             scaled.store(angular + (4 * lane + which) * size_ + l * n_pad + column);
@@ -100,53 +102,69 @@ void SoapJacobian::sums_over_m(const Density::Workspace& ws, const Density::Pair
   }
 }
 
-template <class Row, class Done>
-void SoapJacobian::for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const Done& done) const {
+template <class Row, class BlockDone, class RowDone>
+void SoapJacobian::for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const BlockDone& block_done,
+                            const RowDone& row_done) const {
   const int n_max = density_.n_max(), n_pad = density_.n_pad(), l_max = density_.l_max();
   const bool plain = density_.channels_are_species();
   const auto offsets = soap_.block_offsets();
   index_t n_touched = 0;
   work.blocks.clear();
   for_touched_blocks(ws.present, g, [&](int k, int k2, index_t block) {
-    work.blocks.push_back({k, k2, n_touched});
+    work.blocks.push_back({k, k2, n_touched, block});
     n_touched += offsets[block + 1] - offsets[block];
   });
-  for (index_t k0 = ws.group_begin[g]; k0 < ws.group_begin[g + 1]; k0 += W) {
+  const auto angular = [&](int k, index_t lane) { return work.angular.data() + (k * W + lane) * 4 * size_; };
+  const auto factors = [&](int k) { return work.factors.data() + 6 * k * size_; };
+  const index_t end = ws.group_begin[g] + ws.group_size[g];
+  for (index_t k0 = ws.group_begin[g]; k0 < end; k0 += W) {
+    const index_t n_lanes = std::min<index_t>(W, end - k0);
     Density::PairFactors pairs[W];
-    for (int lane = 0; lane < W; ++lane) {
+    for (index_t lane = 0; lane < n_lanes; ++lane) {
       double* U = work.radial.data() + 2 * lane * size_;
       pairs[lane] = density_.pair_factors(ws, k0 + lane, U, U + size_);
     }
-    sums_over_m(ws, pairs[0], work);
-    for (int lane = 0; lane < W && ws.pair[k0 + lane] >= 0; ++lane) {
-      const double* U = work.radial.data() + 2 * lane * size_;
-      for (int k = 0; k < ws.n_present; ++k) {
-        const double weight = plain ? 1.0 : density_.weight(ws.group_species[g], ws.present[k]);
-        double* to = work.factors.data() + 6 * k * size_;
-        for (index_t i = 0; i < 2 * size_; ++i) to[i] = to[4 * size_ + i] = weight * U[i];
-      }
+    if (n_lanes == 1) {
+      sums_over_m<1>(ws, pairs[0], work);
+    } else if (n_lanes == 2) {
+      sums_over_m<2>(ws, pairs[0], work);
+    } else if (n_lanes <= 4) {
+      sums_over_m<std::min(4, W)>(ws, pairs[0], work);
+    } else {
+      sums_over_m<W>(ws, pairs[0], work);
+    }
+    for (index_t lane = 0; lane < n_lanes; ++lane) {
+      const double *U = work.radial.data() + 2 * lane * size_, *V = U + size_;
       for (int a = 0; a < 3; ++a) {
         double* jacobian = row(k0 + lane, a);
-        for (int k = 0; k < ws.n_present; ++k) {
-          const double* from = work.angular.data() + (k * W + lane) * 4 * size_;
-          double* to = work.factors.data() + (6 * k + 2) * size_;
-          for (index_t i = 0; i < size_; ++i) to[i] = pairs[lane].direction[a] * from[i];
-          std::copy_n(from + (1 + a) * size_, size_, to + size_);
+        const double direction = pairs[lane].direction[a];
+        // Where channels are species, only the one of the neighbour depends on it.
+        for (int k = plain ? g : 0; k < (plain ? g + 1 : ws.n_present); ++k) {
+          const double weight = plain ? 1.0 : density_.weight(ws.group_species[g], ws.present[k]);
+          double* to = factors(k);
+          for (index_t i = 0; i < size_; ++i) to[i] = to[4 * size_ + i] = weight * direction * U[i];
+          for (index_t i = 0; i < size_; ++i) to[size_ + i] = to[5 * size_ + i] = weight * V[i];
+          std::copy_n(angular(k, lane), size_, to + 2 * size_);
+          std::copy_n(angular(k, lane) + (1 + a) * size_, size_, to + 3 * size_);
         }
         // From the last block to the first, as power_block wants it.
+        const index_t step = (1 + a) * size_;  // from A to B_a
         for (auto block = work.blocks.rbegin(); block != work.blocks.rend(); ++block) {
           const int k = block->k, k2 = block->k2;
-          const double *left = work.factors.data() + 6 * k * size_, *right = work.factors.data() + 6 * k2 * size_;
           double* out = jacobian + block->column;
-          if (plain && k != k2) {  // one factor of the product depends on the neighbour
-            (k == g ? right : left) += 2 * size_;
-            power_block(SumOfProducts<2>{n_pad, size_}, left, right, false, l_max, n_max, n_pad, out, jacobian);
+          if (!plain || k == k2) {
+            power_block(SumOfProducts<4>{n_pad, size_, size_}, factors(k), factors(k2) + 2 * size_, k == k2, l_max, n_max,
+                        n_pad, out, jacobian);
+          } else if (k == g) {
+            power_block(SumOfProducts<2>{n_pad, size_, step}, factors(g), angular(k2, lane), false, l_max, n_max, n_pad, out,
+                        jacobian);
           } else {
-            right += 2 * size_;
-            power_block(SumOfProducts<4>{n_pad, size_}, left, right, k == k2, l_max, n_max, n_pad, out, jacobian);
+            power_block(SumOfProducts<2>{n_pad, step, size_}, angular(k, lane), factors(g), false, l_max, n_max, n_pad, out,
+                        jacobian);
           }
+          block_done(block->column, block->index);
         }
-        done(k0 + lane, a);
+        row_done();
       }
     }
   }
@@ -155,12 +173,19 @@ void SoapJacobian::for_rows(const Density::Workspace& ws, int g, Work& work, con
 void SoapJacobian::fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const {
   const index_t first = ws.group_begin[g];
   const auto row = [&](index_t k, int a) { return jacobian + (3 * (k - first) + a) * stride; };
-  for_rows(ws, g, static_cast<Work&>(scratch), row, [](index_t, int) {});
+  for_rows(ws, g, static_cast<Work&>(scratch), row, [](index_t, index_t) {}, [] {});
 }
 
-void SoapJacobian::stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const {
-  const auto row = [&](index_t, int) { return sink.row; };
-  for_rows(ws, g, static_cast<Work&>(scratch), row, [&](index_t k, int a) { sink.put(ws.pair[k], a); });
+void SoapJacobian::stream(const Density::Workspace& ws, int g, Scratch& scratch, JacobianSink& sink) const {
+  const auto offsets = soap_.block_offsets();
+  const auto row = [&](index_t k, int a) {
+    sink.begin(ws.pair[k], a);
+    return sink.row;
+  };
+  const auto block_done = [&](index_t column, index_t block) {
+    sink.complete(column, offsets[block], offsets[block + 1] - offsets[block]);
+  };
+  for_rows(ws, g, static_cast<Work&>(scratch), row, block_done, [&] { sink.end(); });
 }
 
 }  // namespace mercer

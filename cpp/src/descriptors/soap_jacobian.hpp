@@ -20,15 +20,18 @@ class SoapJacobian final : public DensityJacobian {
   void touched(const std::vector<int>& present, int g, std::vector<ColumnRun>& runs) const override;
   void start(const Density::Workspace& ws, double* p) const override;
   void fill(const Density::Workspace& ws, int g, Scratch& scratch, double* jacobian, index_t stride) const override;
-  void stream(const Density::Workspace& ws, int g, Scratch& scratch, const JacobianSink& sink) const override;
+  void stream(const Density::Workspace& ws, int g, Scratch& scratch, JacobianSink& sink) const override;
 
  private:
   struct Work;
   template <class Body>
   void for_touched_blocks(const std::vector<int>& present, int g, const Body& body) const;
-  /// Writes every row of group g to row(k, a), then calls done(k, a) for gathered neighbour k.
-  template <class Row, class Done>
-  void for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const Done& done) const;
+  /// Writes every row of group g to row(k, a) for gathered neighbour k, from its last block to the first, and calls
+  /// block_done(column in the row, block) after each, then row_done().
+  template <class Row, class BlockDone, class RowDone>
+  void for_rows(const Density::Workspace& ws, int g, Work& work, const Row& row, const BlockDone& block_done,
+                const RowDone& row_done) const;
+  template <int Lanes>
   void sums_over_m(const Density::Workspace& ws, const Density::PairFactors& factors, Work& work) const;
 
   const Soap& soap_;

@@ -60,7 +60,14 @@ inline double dot(const double* x, const double* y, std::int64_t n) {
   return sum((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
 }
 
-/// Copies n doubles past the caches, for results that are too large to stay in them; ends with a fence.
+/// Other threads see what `stream` of this one wrote.
+inline void stream_fence() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+/// Copies n doubles past the caches, for results that are too large to stay in them. A thread ends with stream_fence().
 inline void stream(const double* from, std::int64_t n, double* to) {
 #if defined(__SSE2__)
   while (n > 0 && reinterpret_cast<std::uintptr_t>(to) % (width * sizeof(double)) != 0) {
@@ -77,7 +84,6 @@ inline void stream(const double* from, std::int64_t n, double* to) {
 #endif
   }
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(double));
-  _mm_sfence();
 #else
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(double));
 #endif
