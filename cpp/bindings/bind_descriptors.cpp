@@ -5,6 +5,7 @@
 
 #include "mercer/core/parallel.hpp"
 #include "mercer/descriptors/atom_matrix.hpp"
+#include "mercer/descriptors/average_soap.hpp"
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/ewald_matrix.hpp"
@@ -486,6 +487,10 @@ void bind_descriptors(py::module_& m) {
            }),
            py::arg("n_atoms_max"), py::arg("permutation"), py::kw_only(), py::arg("accuracy"), py::arg("weight"),
            py::arg("alpha"), py::arg("real_cutoff"), py::arg("reciprocal_cutoff"));
+  py::class_<mercer::AverageSoap, mercer::StructureDescriptor>(m, "AverageSoap")
+      .def(py::init<DensityParameters, bool, std::vector<std::int32_t>>(), py::arg("parameters"), py::arg("normalize"),
+           py::arg("centers"))
+      .def("coefficients", &coefficients<mercer::AverageSoap>, py::arg("structures"), py::arg("pairs"));
   py::class_<mercer::BagOfBonds, mercer::StructureDescriptor>(m, "BagOfBonds")
       .def(py::init<std::vector<std::int32_t>, std::vector<int>, bool, const std::string&>(), py::arg("species"),
            py::arg("max_atoms"), py::arg("diagonal"), py::arg("unit"));

@@ -14,6 +14,7 @@ from mercer.descriptors import (
     LMBTR,
     MBTR,
     SOAP,
+    AverageSOAP,
     BagOfBonds,
     ClusterDistances,
     CoulombMatrix,
@@ -131,6 +132,13 @@ STRUCTURES = {
     "EwaldMatrix sorted": Structures(lambda species, r_cut: EwaldMatrix(9, accuracy=1e-15), CRYSTALS, extensive=False),
     "EwaldMatrix eigenvalues": Structures(
         lambda species, r_cut: EwaldMatrix(9, permutation="eigenspectrum", accuracy=1e-15), CRYSTALS, extensive=False
+    ),
+    "AverageSOAP": Structures(lambda species, r_cut: AverageSOAP(species, r_cut, 4, 3, 0.5), extensive=False),
+    "AverageSOAP raw": Structures(
+        lambda species, r_cut: AverageSOAP(
+            species, r_cut, 3, 2, 0.5, normalize=False, channels=np.ones((len(species), 2)), centers=["H", "O"]
+        ),
+        extensive=False,
     ),
     "BagOfBonds": Structures(lambda species, r_cut: BagOfBonds(dict.fromkeys(species, 5)), MOLECULES),
     "BagOfBonds without diagonal": Structures(

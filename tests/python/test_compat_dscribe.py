@@ -8,7 +8,18 @@ import peer_cases
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from mercer.compat.dscribe import LMBTR, MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
+from mercer.compat import dscribe
+from mercer.compat.dscribe import (
+    LMBTR,
+    MBTR,
+    SOAP,
+    AverageKernel,
+    CoulombMatrix,
+    EwaldSumMatrix,
+    REMatchKernel,
+    SineMatrix,
+    ValleOganov,
+)
 from mercer.errors import ConfigError, DataError
 
 STRUCTURES, CASES, ARRAYS = peer_cases.read(Path(__file__).parents[1] / "reference" / "peers")
@@ -452,3 +463,62 @@ def test_locations_in_lmbtr():
 def test_refusals_of_lmbtr(action, message):
     with pytest.raises(ConfigError, match=message):
         action()
+
+
+# ---------------------------------------------------------------------------------------------------------- kernels
+
+
+def test_kernels_of_other_structures():
+    rng = np.random.default_rng(3)
+    x, y = ([rng.normal(size=(n, 4)) for n in sizes] for sizes in ((3, 1), (2, 5, 4)))
+    x, y = ([a / np.linalg.norm(a, axis=1)[:, None] for a in rows] for rows in (x, y))
+    local = [[(0.7 * a @ b.T + 0.2) ** 2 for b in y] for a in x]
+    kernel = AverageKernel("poly", gamma=0.7, degree=2, coef0=0.2, normalize_kernel=False)
+    assert np.abs(kernel.create(x, y) - [[k.mean() for k in row] for row in local]).max() <= 1e-14
+    for metric, k in (
+        ("rbf", lambda a, b: np.exp(-((a - b) ** 2).sum() / 4)),
+        ("laplacian", lambda a, b: np.exp(-np.abs(a - b).sum() / 4)),
+    ):
+        expected = [[np.mean([[k(p, q) for q in b] for p in a]) for b in y] for a in x]
+        assert np.abs(AverageKernel(metric, normalize_kernel=False).create(x, y) - expected).max() <= 1e-14
+    match = REMatchKernel(alpha=0.3, threshold=1e-14, normalize_kernel=False)
+    both = match.create(x, y)
+    assert both.shape == (2, 3) and np.abs(both - match.create(y, x).T).max() <= 1e-6
+    average = AverageKernel("linear", normalize_kernel=False).create(x, y)
+    assert np.abs(REMatchKernel(alpha=1e4, normalize_kernel=False).create(x, y) - average).max() <= 1e-3
+    normalized = REMatchKernel(alpha=0.3).create(x)
+    assert (np.diag(normalized) == 1).all() and (normalized == normalized.T).all()
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "message"),
+    [
+        (lambda: AverageKernel("cosine"), ConfigError, "metric='cosine' is unknown; choose one of linear, rbf"),
+        (lambda: AverageKernel("linear", kernel_params={"a": 1}), ConfigError, "no metric takes them"),
+        (lambda: AverageKernel("rbf", gamma=0), ConfigError, "gamma=0"),
+        (lambda: REMatchKernel(alpha=0), ConfigError, "alpha=0"),
+        (lambda: REMatchKernel(threshold=-1), ConfigError, "threshold=-1"),
+        (lambda: REMatchKernel().create([np.ones(3)]), DataError, r"x has shapes \[\(3,\)\]; expected a list"),
+        (lambda: REMatchKernel().create([np.ones((2, 3))], [np.ones((2, 4))]), DataError, "have 3 features"),
+    ],
+)
+def test_refusals_of_kernels(action, error, message):
+    with pytest.raises(error, match=message):
+        action()
+
+
+# ------------------------------------------------------------------------------------------------------------- docs
+
+PAGE = (Path(__file__).parents[2] / "docs" / "from-dscribe.md").read_text(encoding="utf-8")
+EXAMPLES = [part.split("```", 1)[0] for part in PAGE.split("```python\n")[1:]]
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_of_the_page(code, capsys):
+    exec(compile(code, "docs/from-dscribe.md", "exec"), {})
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_the_page_names_every_class():
+    for name in dscribe.__all__:
+        assert f"`{name}`" in PAGE or f"dscribe.descriptors.{name}`" in PAGE or f"dscribe.kernels.{name}`" in PAGE

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import molecule
 from descriptor_conformance import EXAMPLES, PERIODICITIES, SPECIES, STRUCTURES, random_atoms
 from mercer._core import core
-from mercer.descriptors import DESCRIPTORS, SOAP, Descriptor, Environments, RadialSpectrum
+from mercer.descriptors import DESCRIPTORS, SOAP, AverageSOAP, Descriptor, Environments, RadialSpectrum
 from mercer.errors import ConfigError, DataError
 from scipy import special
 
@@ -355,6 +355,30 @@ def test_coefficients(density_example):
     pair = Atoms("HH", [[0, 0, 0], [0.3, 0.5, 0.9]])
     first = SOAP("H", 3.3, 2, 1, 0.5).coefficients(pair)[0, 0, 1:, 0]
     assert np.abs(first / first[1] - np.array([0.5, 0.9, 0.3]) / 0.9).max() <= 1e-12
+
+
+def test_average_soap():
+    """The power spectrum of mean coefficients, over all atoms or those of some elements."""
+    frames = [random_atoms(3, n=5, species=SPECIES), random_atoms(4, n=1, species=SPECIES)]
+    soap = SOAP(SPECIES, 3.3, 3, 2, 0.5, normalize=False)
+    c, numbers = soap.coefficients(frames), np.concatenate([atoms.numbers for atoms in frames])
+    for centers in (None, ["H", 8]):
+        average = AverageSOAP(SPECIES, 3.3, 3, 2, 0.5, normalize=False, centers=centers)
+        chosen = np.ones(6, bool) if centers is None else np.isin(numbers, [1, 8])
+        rows = []
+        for part in (slice(0, 5), slice(5, 6)):
+            mean = c[part][chosen[part]].mean(axis=0) if chosen[part].any() else 0 * c[0]
+            p = [np.einsum("amn,bmk->abnk", m, m) / np.sqrt(m.shape[1]) for m in np.split(mean, [1, 4], axis=1)]
+            rows.append(np.stack(p, axis=2))
+        conformance.assert_close(average.transform(frames), packed(rows, 3, len(SPECIES)), 1e-12)
+    unit = AverageSOAP(SPECIES, 3.3, 3, 2, 0.5, centers="H")
+    assert unit.centers == (1,) and unit.feature_labels() == soap.feature_labels()
+    assert np.abs(unit.transform(frames[0]) - unit.transform(frames[0] * (2, 1, 1))).max() <= 1e-10
+    with pytest.raises(ConfigError, match="centers is empty"):
+        AverageSOAP(SPECIES, 3.3, 3, 2, 0.5, centers=[])
+    for refused in (unit.raw_gradients, unit.transform_blocks):
+        with pytest.raises(ConfigError, match=r"AverageSOAP: .* are of rows of atoms"):
+            refused(frames)
 
 
 def unit_rows(X):

@@ -2,6 +2,7 @@
 
 #include "mercer/core/error.hpp"
 #include "mercer/descriptors/atom_matrix.hpp"
+#include "mercer/descriptors/average_soap.hpp"
 #include "mercer/descriptors/bag_of_bonds.hpp"
 #include "mercer/descriptors/cluster_distances.hpp"
 #include "mercer/descriptors/ewald_matrix.hpp"
@@ -55,6 +56,13 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
 
 Made soap(const Fields& fields) {
   return std::make_unique<Soap>(density(fields, fields.integer("l_max", 0), {"l_max"}), fields.flag("normalize"));
+}
+
+Made average_soap(const Fields& fields) {
+  std::vector<std::int32_t> centers;
+  if (fields.has("centers")) centers = fields.integers("centers");
+  return std::make_unique<AverageSoap>(density(fields, fields.integer("l_max", 0), {"l_max", "centers"}),
+                                       fields.flag("normalize"), centers);
 }
 
 Made radial_spectrum(const Fields& fields) {
@@ -195,6 +203,7 @@ struct Entry {
 
 constexpr Entry table[] = {
     {"SOAP", soap},
+    {"AverageSOAP", average_soap},
     {"RadialSpectrum", radial_spectrum},
     {"PairDistance", pair_distance},
     {"Triplet", triplet},

@@ -4,6 +4,7 @@ from mercer.descriptors._base import DESCRIPTORS, MIN_DISTANCE, Descriptor, Envi
 from mercer.descriptors._density import RawGradients
 from mercer.descriptors._mbtr import MBTRPart
 from mercer.descriptors._structure import StructureDescriptor
+from mercer.descriptors.average_soap import AverageSOAP
 from mercer.descriptors.bag_of_bonds import BagOfBonds
 from mercer.descriptors.cluster_distances import ClusterDistances
 from mercer.descriptors.coulomb_matrix import CoulombMatrix, InverseDistances
@@ -23,6 +24,7 @@ __all__ = [
     "MBTR",
     "MIN_DISTANCE",
     "SOAP",
+    "AverageSOAP",
     "BagOfBonds",
     "ClusterDistances",
     "CoulombMatrix",

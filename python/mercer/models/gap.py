@@ -6,9 +6,11 @@ term is f = delta^2 (2 b) alpha with the prior alpha K alpha delta^2: the same a
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from mercer.descriptors import SOAP, ClusterDistances, PairDistance, Triplet
+from mercer.descriptors import SOAP, AverageSOAP, ClusterDistances, PairDistance, Triplet
 from mercer.errors import ConfigError, ModelFileError
 from mercer.gap import (
     CENTRAL_REFERENCE_OPTIONAL,
@@ -118,7 +120,7 @@ def _cutoff(options):
 def _soap(coordinate, version):
     options = coordinate.options
     _refuse(
-        options, diagonal_radial=False, average=False, nu_r=2, nu_s=2, coupling=True,
+        options, diagonal_radial=False, nu_r=2, nu_s=2, coupling=True,
         z_mix=False, r_mix=False, sym_mix=False, k=None, z_map=None, xml_version=None,
     )  # fmt: skip
     if coordinate.covariance != "dot_product":
@@ -139,8 +141,17 @@ def _soap(coordinate, version):
         if kind != "EQUISPACED_GAUSS":
             raise _Refused(f"radial_basis={kind} of a potential before 2015 is not one that mercer reads")
         radial["angular_power"] = 0.25
+    centres = _value(options, "z", _integers, [0])
+    match = centres != [0]
+    if match and 0 in centres:
+        raise _Refused(f"Z={centres} is not a list of elements that mercer reads")
+    normalize = _value(options, "normalise", logical, True)
+    average = _value(options, "average", logical, False)
+    if average and not normalize:
+        raise _Refused("average=T with normalise=F, rows of sums over atoms, is not what mercer reads")
     r_cut, width = _cutoff(options)
-    soap = SOAP(
+    make = SOAP if not average else partial(AverageSOAP, centers=centres if match else None)
+    soap = make(
         range(1, _N_ELEMENTS + 1) if any_element else order,
         r_cut,
         int(number(options["n_max"])),
@@ -157,7 +168,7 @@ def _soap(coordinate, version):
         central_weight=_value(options, "central_weight", number, 1.0),
         central_in_all_species=everywhere and not any_element,
         channels=np.ones((_N_ELEMENTS, 1)) if any_element else None,
-        normalize=_value(options, "normalise", logical, True),
+        normalize=normalize,
         ignore_unknown=True,
     )
     if coordinate.sparse_x.shape[1] != soap.n_features + 1:
@@ -166,10 +177,8 @@ def _soap(coordinate, version):
     if np.abs(coordinate.sparse_x[:, -1] - sigma0).max() > 1e-8:
         raise _Refused(f"sparse points do not end with covariance_sigma0={sigma0}")
     features = coordinate.sparse_x[:, _soap_columns(soap, [0] if any_element else order)]
-    centres = _value(options, "z", _integers, [0])
-    match = centres != [0]
-    if match and 0 in centres:
-        raise _Refused(f"Z={centres} is not a list of elements that mercer reads")
+    if average:  # a row for each frame
+        centres, match = [0], False
     term = Term(soap, _dot_product(coordinate, sigma0**2), delta=coordinate.delta, match_species=match)
     n = len(features)
     points = _points(np.tile(features, (len(centres), 1)), np.repeat(centres, n))

@@ -9,6 +9,25 @@ Replace ``dscribe`` by ``mercer.compat.dscribe`` in imports. See docs/from-dscri
 (3, 952)
 """
 
-from mercer.compat.dscribe.descriptors import LMBTR, MBTR, SOAP, CoulombMatrix, EwaldSumMatrix, SineMatrix, ValleOganov
+from mercer.compat.dscribe.descriptors import (
+    LMBTR,
+    MBTR,
+    SOAP,
+    CoulombMatrix,
+    EwaldSumMatrix,
+    SineMatrix,
+    ValleOganov,
+)
+from mercer.compat.dscribe.kernels import AverageKernel, REMatchKernel
 
-__all__ = ["LMBTR", "MBTR", "SOAP", "CoulombMatrix", "EwaldSumMatrix", "SineMatrix", "ValleOganov"]
+__all__ = [
+    "LMBTR",
+    "MBTR",
+    "SOAP",
+    "AverageKernel",
+    "CoulombMatrix",
+    "EwaldSumMatrix",
+    "REMatchKernel",
+    "SineMatrix",
+    "ValleOganov",
+]

@@ -86,8 +86,14 @@ def check_method(method):
     return check_choice(method, ("auto", "analytical", "numerical"), "method")
 
 
-def select_atoms(n_atoms, include, exclude):
-    """Indices of the atoms to differentiate by, in the order of `include`."""
+def select_atoms(frames, include, exclude, single):
+    """Indices of the atoms to differentiate by, for every system, in the order of `include`."""
+    n = len(frames)
+    included, excluded = per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude")
+    return [_selected(len(atoms), *pair) for atoms, *pair in zip(frames, included, excluded, strict=True)]
+
+
+def _selected(n_atoms, include, exclude):
     if include is not None and exclude is not None:
         raise ConfigError("include and exclude: give one of them.")
     given = include if include is not None else exclude

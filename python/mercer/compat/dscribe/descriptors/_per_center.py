@@ -14,8 +14,9 @@ from mercer.errors import ConfigError
 
 
 class PerCenter(DScribeDescriptor):
-    """Base: a subclass gives ``_rows(listed)``, the rows of a list of `Centers`, and ``_take(gradients)``, DScribe's
-    columns of the gradients of ``_inner``, mercer's descriptor."""
+    """Base: a subclass gives ``_inner``, mercer's descriptor; ``_rows(listed)``, DScribe's rows of a list of `Centers`;
+    ``_take(X)``, DScribe's columns of mercer's; and ``_own(centers, rows)``, {row: derivatives (3, mercer's columns) by
+    the position of the atom at a centre that stays behind}."""
 
     average = "off"
 
@@ -85,10 +86,8 @@ class PerCenter(DScribeDescriptor):
             With `return_descriptor`, what `create` gives.
         """
         single, frames = self._frames(system)
-        n = len(frames)
-        listed = self._centers(frames, per_system(centers, n, single, "centers"))
-        chosen = zip(per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude"), strict=True)
-        indices = [select_atoms(len(atoms), *pair) for atoms, pair in zip(frames, chosen, strict=True)]
+        listed = self._centers(frames, per_system(centers, len(frames), single, "centers"))
+        indices = select_atoms(frames, include, exclude, single)
         if check_method(method) == "analytical" and self.average == "inner":
             raise ConfigError("method='analytical' with average='inner' is not there; use method='numerical'.")
         numerical = method == "numerical" or self.average == "inner"
@@ -119,10 +118,6 @@ class PerCenter(DScribeDescriptor):
             if staying[k]:
                 out[k, place[row]] = self._take(own[row])
         return out if self.average == "off" else out.mean(axis=0, keepdims=True)
-
-    def _own(self, centers, rows):
-        """{row: derivatives (3, mercer's columns) by the position of the atom at a centre that stays behind}."""
-        raise NotImplementedError
 
     def _numerical(self, centers, indices, attach):
         moving = centers.moves & attach

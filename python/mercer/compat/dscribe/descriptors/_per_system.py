@@ -4,7 +4,6 @@ from mercer.compat.dscribe.descriptors._base import (
     DScribeDescriptor,
     check_method,
     differences,
-    per_system,
     select_atoms,
 )
 from mercer.errors import ConfigError
@@ -80,9 +79,7 @@ class PerSystem(DScribeDescriptor):
         if check_method(method) == "analytical" and refusal:
             raise ConfigError(refusal)
         single, frames = self._frames(system)
-        n = len(frames)
-        chosen = zip(per_system(include, n, single, "include"), per_system(exclude, n, single, "exclude"), strict=True)
-        indices = [select_atoms(len(atoms), *pair) for atoms, pair in zip(frames, chosen, strict=True)]
+        indices = select_atoms(frames, include, exclude, single)
         with self._threads(n_jobs):
             if method == "numerical" or refusal:
                 values = [differences(self._smooth, *pair) for pair in zip(frames, indices, strict=True)]

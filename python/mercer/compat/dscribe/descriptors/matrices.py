@@ -14,7 +14,7 @@ CONVERGED = 1e-12
 
 
 class _Matrix(PerSystem):
-    """Rows of a matrix of atoms, with DScribe's arguments."""
+    """Rows of a matrix of atoms: a subclass gives ``_descriptor(permutation)``, mercer's."""
 
     #: Whether frames count as periodic in all directions, whatever they say.
     _periodic = True
@@ -28,10 +28,6 @@ class _Matrix(PerSystem):
         self._sigma = None if sigma is None else check_positive(sigma, "sigma")
         self._random = np.random.RandomState(seed)
         self._n_features = self.n_atoms_max if permutation == "eigenspectrum" else self.n_atoms_max**2
-
-    def _descriptor(self, permutation):
-        """mercer's matrix."""
-        raise NotImplementedError
 
     def _frames(self, system):
         single, frames = super()._frames(system)
