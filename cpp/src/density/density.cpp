@@ -176,11 +176,9 @@ std::vector<int> Density::present_channels(const PairList& pairs, Span<const std
 
 Density::Workspace Density::make_workspace(const PairList& pairs, Purpose purpose) const {
   const bool reverse = purpose != Purpose::values;
-  index_t most = 0;
-  for (index_t i = 0; i < pairs.n_atoms(); ++i) most = std::max(most, pairs.offsets[i + 1] - pairs.offsets[i]);
   Workspace ws;
   ws.purpose = purpose;
-  ws.stride = round_up(most + (reverse ? n_species() * (W - 1) : 0), 8) + 8;
+  ws.stride = round_up(pairs.most_neighbors() + (reverse ? n_species() * (W - 1) : 0), 8) + 8;
   const index_t slot = slot_size(channel_size());
   const auto zeros = [](index_t size) {
     Buffer<double> buffer(size);
@@ -364,8 +362,9 @@ void Density::coefficients(const StructureBatch& structures, const PairList& pai
       });
 }
 
-void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3* pair_gradients) const {
-  for (index_t p = pairs.offsets[centre]; p < pairs.offsets[centre + 1]; ++p) pair_gradients[p] = {0, 0, 0};
+void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3* gradients) const {
+  const index_t first_pair = pairs.offsets[centre];
+  std::fill_n(gradients, pairs.offsets[centre + 1] - first_pair, Vec3{0, 0, 0});
   if (!parameters_.channels.empty()) {
     for (int g = 0; g < ws.n_groups; ++g) {
       const int s = ws.group_species[g];
@@ -415,7 +414,7 @@ void Density::reverse(const PairList& pairs, index_t centre, Workspace& ws, Vec3
       for (int a = 0; a < 3; ++a) {
         const Vector g_a = radial * simd::load(x + a * stride + k) + inverse_r * simd::load(gradient + a * W);
         for (int lane = 0; lane < W; ++lane) {
-          if (ws.pair[k + lane] >= 0) pair_gradients[ws.pair[k + lane]][a] = g_a[lane];
+          if (ws.pair[k + lane] >= 0) gradients[ws.pair[k + lane] - first_pair][a] = g_a[lane];
         }
       }
     }
@@ -437,17 +436,15 @@ Density::PairFactors Density::pair_factors(const Workspace& ws, index_t k, doubl
   return {{x[0], x[ws.stride], x[2 * ws.stride]}, ws.harmonics.data() + k, ws.harmonics_gradient.data() + k, ws.stride};
 }
 
-void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, Span<const Vec3> pair_gradients,
-                            MatView<double> dY_dpositions, MatView<double> dY_dstrain) {
+void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, index_t begin, index_t end,
+                            Span<const Vec3> pair_gradients, MatView<double> dY_dpositions, MatView<double> dY_dstrain) {
+  if (begin == end) return;
+  const index_t first_pair = pairs.offsets[begin];
   const auto scatter = [&](index_t f) {
     double* strain = dY_dstrain.row(f);
-    std::fill(strain, strain + 9, 0.0);
-    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
-      for (int a = 0; a < 3; ++a) dY_dpositions(i, a) = 0;
-    }
-    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
+    for (index_t i = std::max(begin, structures.offsets[f]); i < std::min(end, structures.offsets[f + 1]); ++i) {
       for (index_t p = pairs.offsets[i]; p < pairs.offsets[i + 1]; ++p) {
-        const Vec3 &g = pair_gradients[p], &r = pairs.vectors[p];
+        const Vec3 &g = pair_gradients[p - first_pair], &r = pairs.vectors[p];
         double* neighbor = dY_dpositions.row(pairs.neighbors[p]);
         double* centre = dY_dpositions.row(i);
         for (int a = 0; a < 3; ++a) {
@@ -458,10 +455,10 @@ void scatter_pair_gradients(const StructureBatch& structures, const PairList& pa
       }
     }
   };
-  const index_t n_frames = structures.n_frames();
-  const index_t frames_per_chunk = 1 + 20000 * n_frames / std::max<index_t>(1, pairs.n_pairs());
-  parallel_chunks(n_frames, frames_per_chunk, [&](index_t begin, index_t end) {
-    for (index_t f = begin; f < end; ++f) scatter(f);
+  const index_t first = structures.frame_of(begin), n_frames = structures.frame_of(end - 1) + 1 - first;
+  const index_t frames_per_chunk = 1 + 20000 * n_frames / std::max<index_t>(1, pairs.offsets[end] - first_pair);
+  parallel_chunks(n_frames, frames_per_chunk, [&](index_t from, index_t to) {
+    for (index_t f = first + from; f < first + to; ++f) scatter(f);
   });
 }
 

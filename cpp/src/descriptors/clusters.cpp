@@ -55,8 +55,9 @@ ClusterList repeated(const ClusterList& list, index_t n) {
 
 class ClusterContraction final : public GradientContraction {
  public:
-  ClusterContraction(const ClusterDescriptor& descriptor, ClusterList list, MatView<const double> Q)
-      : descriptor_(descriptor), list_(std::make_shared<ClusterList>(std::move(list))), Q_(Q) {
+  ClusterContraction(const ClusterDescriptor& descriptor, std::shared_ptr<const ClusterList> list,
+                     MatView<const double> Q)
+      : descriptor_(descriptor), list_(std::move(list)), Q_(Q) {
     entries_.offsets.resize(list_->size() + 1);
     for (index_t r = 0; r <= list_->size(); ++r) entries_.offsets[r] = r * list_->n_entries;
     entries_.origins = list_->origins;
@@ -166,26 +167,27 @@ ClusterDescriptor::ClusterDescriptor(ClusterKinds kinds, double r_cut, index_t n
   }
 }
 
-ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const PairList& pairs) const {
+ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const PairList& pairs,
+                                        const BatchPart& part) const {
   MERCER_REQUIRE(pairs.n_atoms() == structures.n_atoms(), "clusters: a pair list of ", pairs.n_atoms(), " atoms for ",
                  structures.n_atoms());
   MERCER_REQUIRE(pairs.cutoff >= r_cut_, "clusters: a pair list of cutoff ", pairs.cutoff,
                  ", expected at least r_cut = ", r_cut_);
-  const index_t n_atoms = structures.n_atoms(), n_chunks = (n_atoms + chunk_rows - 1) / chunk_rows;
+  const index_t n_atoms = part.end - part.begin, n_chunks = (n_atoms + chunk_rows - 1) / chunk_rows;
   for (const std::int32_t z : structures.numbers) {
     MERCER_REQUIRE(z <= n_elements, "clusters: atomic number ", z, ", expected at most ", n_elements);
   }
   std::vector<ClusterList> found(n_chunks);
   std::vector<index_t> counts(n_atoms);
   parallel_for(n_chunks, [&](index_t chunk) {
-    ClusterList& part = found[chunk];
-    part.n_entries = order() - 1;
+    ClusterList& some = found[chunk];
+    some.n_entries = order() - 1;
     for (index_t i = chunk * chunk_rows; i < std::min(n_atoms, (chunk + 1) * chunk_rows); ++i) {
-      const index_t before = part.size();
-      find(structures, pairs, i, part);
-      counts[i] = (part.size() - before) * n_copies();
+      const index_t before = some.size();
+      find(structures, pairs, part.begin + i, some);
+      counts[i] = (some.size() - before) * n_copies();
     }
-    if (n_copies() > 1) part = repeated(part, n_copies());
+    if (n_copies() > 1) some = repeated(some, n_copies());
   });
   ClusterList list;
   if (n_chunks == 1) {
@@ -193,18 +195,23 @@ ClusterList ClusterDescriptor::clusters(const StructureBatch& structures, const 
   } else {
     list.n_entries = order() - 1;
     std::size_t total = 0;
-    for (const ClusterList& part : found) total += part.groups.size();
+    for (const ClusterList& some : found) total += some.groups.size();
     list.groups.reserve(total);
     list.origins.reserve(total);
     list.atoms.reserve(total * list.n_entries);
     list.vectors.reserve(total * list.n_entries);
-    for (const ClusterList& part : found) append(list, part);
+    for (ClusterList& some : found) {
+      append(list, some);
+      some = {};
+    }
   }
-  list.offsets.assign(structures.n_frames() + 1, 0);
-  for (index_t f = 0; f < structures.n_frames(); ++f) {
-    index_t sum = list.offsets[f];
-    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) sum += counts[i];
-    list.offsets[f + 1] = sum;
+  list.offsets.push_back(0);
+  for (index_t f = part.first_frame; f < part.last_frame; ++f) {
+    index_t sum = list.offsets.back();
+    for (index_t i = std::max(part.begin, structures.offsets[f]); i < std::min(part.end, structures.offsets[f + 1]); ++i) {
+      sum += counts[i - part.begin];
+    }
+    list.offsets.push_back(sum);
   }
   return list;
 }
@@ -264,85 +271,147 @@ void ClusterDescriptor::permute(const std::vector<int>& permutation, double* row
   }
 }
 
+/// The clusters of a part of a batch, found once.
+class BoundClusters final : public BoundDescriptor {
+ public:
+  BoundClusters(const ClusterDescriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
+                const BatchPart& part)
+      : descriptor_(descriptor),
+        part_(part),
+        list_(std::make_shared<const ClusterList>(descriptor.clusters(structures, pairs, part))) {
+    layout_ = {list_->offsets, list_->groups};
+  }
+
+  void transform(MatView<double> out) const override {
+    require_shape("out", out.rows, out.cols, out.stride);
+    const auto body = [&](int, index_t chunk) {
+      const index_t begin = chunk * chunk_rows;
+      descriptor_.evaluate(*list_, begin, std::min(list_->size(), begin + chunk_rows), out.row(begin), nullptr);
+    };
+    parallel_tasks(n_chunks(), work(1), [] { return 0; }, body);
+  }
+
+  void share(Span<const double> row_energies, Span<double> atom_energies) const override {
+    MERCER_REQUIRE(row_energies.size == list_->size(), "clusters: ", row_energies.size, " energies for ", list_->size(),
+                   " rows");
+    const double part = descriptor_.shared_ ? 1.0 / static_cast<double>(descriptor_.order()) : 1.0;
+    for (index_t r = 0; r < list_->size(); ++r) {
+      const double energy = part * row_energies[r];
+      atom_energies[list_->origins[r]] += energy;
+      if (!descriptor_.shared_) continue;
+      for (index_t e = 0; e < list_->n_entries; ++e) atom_energies[list_->atoms[r * list_->n_entries + e]] += energy;
+    }
+  }
+
+  std::unique_ptr<GradientContraction> contraction(MatView<const double> Q) const override {
+    MERCER_REQUIRE(Q.cols == descriptor_.n_features(), "clusters: Q has ", Q.cols, " columns, expected ",
+                   descriptor_.n_features());
+    return std::make_unique<ClusterContraction>(descriptor_, list_, Q);
+  }
+
+  void add_vjp(MatView<const double> dY_dX, MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override {
+    require_shape("dY_dX", dY_dX.rows, dY_dX.cols, dY_dX.cols);
+    const ClusterList& list = *list_;
+    const index_t n = descriptor_.n_features(), n_components = 3 * list.n_entries;
+    const Buffer<Vec3> gradients(list.size() * list.n_entries);
+    struct Scratch {
+      std::vector<double> rows, jacobian;
+    };
+    const auto make_scratch = [&] {
+      return Scratch{std::vector<double>(chunk_rows * n), std::vector<double>(chunk_rows * n_components * n)};
+    };
+    parallel_tasks(n_chunks(), work(n_components), make_scratch, [&](Scratch& scratch, index_t chunk) {
+      const index_t begin = chunk * chunk_rows, end = std::min(list.size(), begin + chunk_rows);
+      descriptor_.evaluate(list, begin, end, scratch.rows.data(), scratch.jacobian.data());
+      const double* derivative = scratch.jacobian.data();
+      for (index_t r = begin; r < end; ++r) {
+        const double* g = dY_dX.row(r);
+        for (index_t k = 0; k < n_components; ++k, derivative += n) {
+          double sum = 0;
+          for (index_t f = 0; f < n; ++f) sum += derivative[f] * g[f];
+          gradients[r * list.n_entries + k / 3][k % 3] = sum;
+        }
+      }
+    });
+    const index_t n_frames = part_.last_frame - part_.first_frame;
+    parallel_tasks(n_frames, 10.0 * gradients.size(), [] { return 0; }, [&](int, index_t f) {
+      double* strain = dY_dstrain.row(part_.first_frame + f);
+      for (index_t r = list.offsets[f]; r < list.offsets[f + 1]; ++r) {
+        double* origin = dY_dpositions.row(list.origins[r]);
+        for (index_t e = r * list.n_entries; e < (r + 1) * list.n_entries; ++e) {
+          double* atom = dY_dpositions.row(list.atoms[e]);
+          for (int a = 0; a < 3; ++a) {
+            origin[a] -= gradients[e][a];
+            atom[a] += gradients[e][a];
+            for (int b = 0; b < 3; ++b) strain[3 * a + b] += gradients[e][a] * list.vectors[e][b];
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  index_t n_chunks() const { return (list_->size() + chunk_rows - 1) / chunk_rows; }
+  /// Of the rows with so many values each for a feature, in multiplications.
+  double work(index_t n_values) const {
+    constexpr double square_roots_and_cutoffs = 50;
+    return static_cast<double>(list_->size()) *
+           (square_roots_and_cutoffs + 4.0 * static_cast<double>(n_values * descriptor_.n_features()));
+  }
+  void require_shape(const char* name, index_t rows, index_t cols, index_t stride) const {
+    const index_t n = descriptor_.n_features();
+    MERCER_REQUIRE(rows == list_->size() && cols == n && stride == n, "clusters: ", name, " has shape (", rows, ", ",
+                   cols, "), expected (", list_->size(), ", ", n, ")");
+  }
+
+  const ClusterDescriptor& descriptor_;
+  BatchPart part_;
+  std::shared_ptr<const ClusterList> list_;
+};
+
+std::unique_ptr<BoundDescriptor> ClusterDescriptor::bind(const StructureBatch& structures, const PairList& pairs,
+                                                         const BatchPart& part) const {
+  return std::make_unique<BoundClusters>(*this, structures, pairs, part);
+}
+
+/// As if every choice of neighbours were a cluster.
+index_t ClusterDescriptor::estimate_rows(const PairList& pairs, index_t begin, index_t end) const {
+  double sum = 0;
+  for (index_t i = begin; i < end; ++i) {
+    double choices = 1;
+    const auto n = static_cast<double>(std::count_if(pairs.distances.data() + pairs.offsets[i],
+                                                     pairs.distances.data() + pairs.offsets[i + 1],
+                                                     [&](double distance) { return distance < r_cut_; }));
+    for (int k = 0; k < order() - 1; ++k) choices *= std::max(0.0, n - k) / (k + 1);
+    sum += choices * static_cast<double>(n_copies());
+  }
+  return static_cast<index_t>(std::min(sum, 1e15));
+}
+
 RowLayout ClusterDescriptor::rows(const StructureBatch& structures, const PairList& pairs) const {
-  ClusterList list = clusters(structures, pairs);
-  return {std::move(list.offsets), std::move(list.groups)};
+  return bind(structures, pairs, BatchPart::all(structures))->layout();
 }
 
 void ClusterDescriptor::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
-  const ClusterList list = clusters(structures, pairs);
-  MERCER_REQUIRE(out.rows == list.size() && out.cols == n_features() && out.stride == n_features(),
-                 "clusters: out has shape (", out.rows, ", ", out.cols, "), expected (", list.size(), ", ",
-                 n_features(), ")");
-  parallel_chunks(list.size(), 16 * chunk_rows,
-                  [&](index_t begin, index_t end) { evaluate(list, begin, end, out.row(begin), nullptr); });
+  bind(structures, pairs, BatchPart::all(structures))->transform(out);
 }
 
 void ClusterDescriptor::share(const StructureBatch& structures, const PairList& pairs, Span<const double> row_energies,
                               Span<double> atom_energies) const {
-  const ClusterList list = clusters(structures, pairs);
-  MERCER_REQUIRE(row_energies.size == list.size(), "clusters: ", row_energies.size, " energies for ", list.size(),
-                 " rows");
-  const double part = shared_ ? 1.0 / static_cast<double>(order()) : 1.0;
-  for (index_t r = 0; r < list.size(); ++r) {
-    const double energy = part * row_energies[r];
-    atom_energies[list.origins[r]] += energy;
-    if (!shared_) continue;
-    for (index_t e = 0; e < list.n_entries; ++e) atom_energies[list.atoms[r * list.n_entries + e]] += energy;
-  }
+  bind(structures, pairs, BatchPart::all(structures))->share(row_energies, atom_energies);
 }
 
 std::unique_ptr<GradientContraction> ClusterDescriptor::contraction(const StructureBatch& structures,
                                                                     const PairList& pairs,
                                                                     MatView<const double> Q) const {
-  MERCER_REQUIRE(Q.cols == n_features(), "clusters: Q has ", Q.cols, " columns, expected ", n_features());
-  return std::make_unique<ClusterContraction>(*this, clusters(structures, pairs), Q);
+  return bind(structures, pairs, BatchPart::all(structures))->contraction(Q);
 }
 
 void ClusterDescriptor::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
                             MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
-  const ClusterList list = clusters(structures, pairs);
-  const index_t n = n_features(), n_components = 3 * list.n_entries;
-  MERCER_REQUIRE(dY_dX.rows == list.size() && dY_dX.cols == n, "clusters: dY_dX has shape (", dY_dX.rows, ", ",
-                 dY_dX.cols, "), expected (", list.size(), ", ", n, ")");
-  Buffer<Vec3> gradients(list.size() * list.n_entries);
-  struct Scratch {
-    std::vector<double> rows, jacobian;
-  };
-  const auto make_scratch = [&] {
-    return Scratch{std::vector<double>(chunk_rows * n), std::vector<double>(chunk_rows * n_components * n)};
-  };
-  parallel_for((list.size() + chunk_rows - 1) / chunk_rows, make_scratch, [&](Scratch& scratch, index_t chunk) {
-    const index_t begin = chunk * chunk_rows, end = std::min(list.size(), begin + chunk_rows);
-    evaluate(list, begin, end, scratch.rows.data(), scratch.jacobian.data());
-    const double* derivative = scratch.jacobian.data();
-    for (index_t r = begin; r < end; ++r) {
-      const double* g = dY_dX.row(r);
-      for (index_t k = 0; k < n_components; ++k, derivative += n) {
-        double sum = 0;
-        for (index_t f = 0; f < n; ++f) sum += derivative[f] * g[f];
-        gradients[r * list.n_entries + k / 3][k % 3] = sum;
-      }
-    }
-  });
-  parallel_for(structures.n_frames(), [&](index_t f) {
-    for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
-      std::fill_n(dY_dpositions.row(i), 3, 0.0);
-    }
-    double strain[9] = {};
-    for (index_t r = list.offsets[f]; r < list.offsets[f + 1]; ++r) {
-      double* origin = dY_dpositions.row(list.origins[r]);
-      for (index_t e = r * list.n_entries; e < (r + 1) * list.n_entries; ++e) {
-        double* atom = dY_dpositions.row(list.atoms[e]);
-        for (int a = 0; a < 3; ++a) {
-          origin[a] -= gradients[e][a];
-          atom[a] += gradients[e][a];
-          for (int b = 0; b < 3; ++b) strain[3 * a + b] += gradients[e][a] * list.vectors[e][b];
-        }
-      }
-    }
-    std::copy_n(strain, 9, dY_dstrain.row(f));
-  });
+  fill(dY_dpositions, 0.0);
+  fill(dY_dstrain, 0.0);
+  bind(structures, pairs, BatchPart::all(structures))->add_vjp(dY_dX, dY_dpositions, dY_dstrain);
 }
 
 }  // namespace mercer

@@ -18,8 +18,7 @@ class JacobianContraction final : public DensityContraction {
     auto scratch = std::make_unique<Work>();
     scratch->workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
     scratch->jacobian = jacobian_->make_scratch();
-    index_t most = 0;
-    for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
+    const index_t most = pairs_.most_neighbors();
     scratch->rows = Buffer<double>((3 * most + 8) * stride());
     scratch->p = Buffer<double>(jacobian_->n_features());
     scratch->p_touched = Buffer<double>(stride());
@@ -113,8 +112,7 @@ class FullJacobian final : public DensityContraction {
     auto scratch = std::make_unique<Work>();
     scratch->workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
     scratch->jacobian = jacobian_->make_scratch();
-    index_t most = 0;
-    for (index_t i = 0; i < pairs_.n_atoms(); ++i) most = std::max(most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
+    const index_t most = pairs_.most_neighbors();
     scratch->rows = Buffer<double>((3 * most + 1) * stride());
     scratch->p = Buffer<double>(jacobian_->n_features());
     return scratch;

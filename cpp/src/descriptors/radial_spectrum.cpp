@@ -86,7 +86,7 @@ class RadialJacobian final : public DensityJacobian {
 }  // namespace
 
 RadialSpectrum::RadialSpectrum(DensityParameters parameters, bool normalize)
-    : density_(std::move(parameters)), normalize_(normalize) {
+    : DensityDescriptor(std::move(parameters)), normalize_(normalize) {
   MERCER_REQUIRE(density_.l_max() == 0, "RadialSpectrum: l_max = ", density_.l_max(), ", expected 0");
 }
 
@@ -108,26 +108,20 @@ double RadialSpectrum::write_row(const Density::Workspace& ws, double* row) cons
   return factor;
 }
 
-void RadialSpectrum::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
-  MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "RadialSpectrum: out has shape (",
-                 out.rows, ", ", out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
-  const auto species = density_.species_of(structures, pairs);
+void RadialSpectrum::write_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                                MatView<double> out) const {
   density_.for_each_centre(
-      pairs, species, Density::Purpose::values, 0, [] { return 0; },
-      [&](Density::Workspace& ws, int&, index_t i) { write_row(ws, out.row(i)); });
+      pairs, species, begin, end, Density::Purpose::values, 0, [] { return 0; },
+      [&](Density::Workspace& ws, int&, index_t i) { write_row(ws, out.row(i - begin)); });
 }
 
-void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
-                         MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
-  MERCER_REQUIRE(dY_dX.rows == structures.n_atoms() && dY_dX.cols == n_features(), "RadialSpectrum: dY_dX has shape (",
-                 dY_dX.rows, ", ", dY_dX.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
-  const auto species = density_.species_of(structures, pairs);
+void RadialSpectrum::reverse_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                                  MatView<const double> dY_dX, Vec3* pair_gradients) const {
   const int n_max = density_.n_max();
-  Buffer<Vec3> pair_gradients(pairs.n_pairs());
   const auto make_row = [&] { return std::vector<double>(n_features()); };
   const auto body = [&](Density::Workspace& ws, std::vector<double>& row, index_t i) {
     const double factor = write_row(ws, row.data());
-    const double* g = dY_dX.row(i);
+    const double* g = dY_dX.row(i - begin);
     double dot = 0;
     if (normalize_) {
       for (index_t k = 0; k < n_features(); ++k) dot += g[k] * row[k];
@@ -138,10 +132,9 @@ void RadialSpectrum::vjp(const StructureBatch& structures, const PairList& pairs
         ws.adjoints[k][density_.pad() + n] = factor * (g[feature] - dot * (normalize_ ? row[feature] : 0));
       }
     }
-    density_.reverse(pairs, i, ws, pair_gradients.data());
+    density_.reverse(pairs, i, ws, pair_gradients + pairs.offsets[i] - pairs.offsets[begin]);
   };
-  density_.for_each_centre(pairs, species, Density::Purpose::reverse, 0, make_row, body);
-  scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+  density_.for_each_centre(pairs, species, begin, end, Density::Purpose::reverse, 0, make_row, body);
 }
 
 std::unique_ptr<GradientContraction> RadialSpectrum::contraction(const StructureBatch& structures,

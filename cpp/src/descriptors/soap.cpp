@@ -107,7 +107,8 @@ struct Soap::Scratch {
   std::vector<Factor> factors;  ///< one l of the blocks of dY/dX with one channel and each present one
 };
 
-Soap::Soap(DensityParameters parameters, bool normalize) : density_(std::move(parameters)), normalize_(normalize) {
+Soap::Soap(DensityParameters parameters, bool normalize)
+    : DensityDescriptor(std::move(parameters)), normalize_(normalize) {
   const index_t n = density_.n_max(), n_l = density_.l_max() + 1;
   offsets_.push_back(0);
   for (int a = 0; a < density_.n_channels(); ++a) {
@@ -211,15 +212,13 @@ void Soap::write_row(const Density::Workspace& ws, double* out) const {
   if (normalize_ && !norm_first()) normalize_row(out, n_features());
 }
 
-void Soap::transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
-  MERCER_REQUIRE(out.rows == structures.n_atoms() && out.cols == n_features(), "SOAP: out has shape (", out.rows, ", ",
-                 out.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
-  const auto species = density_.species_of(structures, pairs);
+void Soap::write_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                      MatView<double> out) const {
   // A result that no cache holds is written past them, row by row from a copy in the L2 cache.
   const bool past_caches = norm_first() && n_features() <= largest_streamed_row &&
                            out.rows * n_features() >= smallest_streamed_result;
   density_.for_each_centre(
-      pairs, species, Density::Purpose::values, flops(),
+      pairs, species, begin, end, Density::Purpose::values, flops(),
       [&] {
         Scratch scratch = make_scratch(false);
         if (past_caches) scratch.row = Buffer<double>(n_features());
@@ -229,10 +228,10 @@ void Soap::transform(const StructureBatch& structures, const PairList& pairs, Ma
         prepare(ws, scratch);
         if (past_caches) {
           write_row(ws, scratch.row.data());
-          simd::stream(scratch.row.data(), n_features(), out.row(i));
+          simd::stream(scratch.row.data(), n_features(), out.row(i - begin));
           simd::stream_fence();
         } else {
-          write_row(ws, out.row(i));
+          write_row(ws, out.row(i - begin));
         }
       });
 }
@@ -365,19 +364,14 @@ void Soap::adjoints(const Density::Workspace& ws, Scratch& scratch, const double
   }
 }
 
-void Soap::vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
-               MatView<double> dY_dpositions, MatView<double> dY_dstrain) const {
-  MERCER_REQUIRE(dY_dX.rows == structures.n_atoms() && dY_dX.cols == n_features(), "SOAP: dY_dX has shape (",
-                 dY_dX.rows, ", ", dY_dX.cols, "), expected (", structures.n_atoms(), ", ", n_features(), ")");
-  const auto species = density_.species_of(structures, pairs);
-  Buffer<Vec3> pair_gradients(pairs.n_pairs());
+void Soap::reverse_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                        MatView<const double> dY_dX, Vec3* pair_gradients) const {
   density_.for_each_centre(
-      pairs, species, Density::Purpose::reverse, 3 * flops(), [&] { return make_scratch(true); },
+      pairs, species, begin, end, Density::Purpose::reverse, 3 * flops(), [&] { return make_scratch(true); },
       [&](Density::Workspace& ws, Scratch& scratch, index_t i) {
-        adjoints(ws, scratch, dY_dX.row(i));
-        density_.reverse(pairs, i, ws, pair_gradients.data());
+        adjoints(ws, scratch, dY_dX.row(i - begin));
+        density_.reverse(pairs, i, ws, pair_gradients + pairs.offsets[i] - pairs.offsets[begin]);
       });
-  scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
 }
 
 std::unique_ptr<GradientContraction> Soap::contraction(const StructureBatch& structures, const PairList& pairs,

@@ -28,9 +28,7 @@ class CoefficientContraction final : public DensityContraction {
 
   std::unique_ptr<Scratch> make_scratch() const override {
     auto work = std::make_unique<Work>();
-    for (index_t i = 0; i < pairs_.n_atoms(); ++i) {
-      work->most = std::max(work->most, pairs_.offsets[i + 1] - pairs_.offsets[i]);
-    }
+    work->most = pairs_.most_neighbors();
     for (Atom& atom : work->atoms) {
       atom.workspace = density_.make_workspace(pairs_, Density::Purpose::factors);
       atom.derivatives = Buffer<double>((3 * work->most + 4) * stride());

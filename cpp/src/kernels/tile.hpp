@@ -29,18 +29,7 @@ inline index_t tile_side(index_t rows, index_t cols) {
   return side;
 }
 
-/// Calls body(workspace, task) for tasks that cost `work` multiply-adds together, in parallel, as many in a row as make it
-/// worth the start of a thread: small work takes one thread.
-template <class MakeWorkspace, class Body>
-void parallel_tasks(index_t n_tasks, double work, const MakeWorkspace& make_workspace, const Body& body) {
-  constexpr double worthwhile = 2e5;
-  const auto batch = static_cast<index_t>(1 + std::min<double>(n_tasks, n_tasks * worthwhile / std::max(work, 1.0)));
-  parallel_for((n_tasks + batch - 1) / batch, make_workspace, [&](auto& workspace, index_t first) {
-    for (index_t t = first * batch; t < std::min(n_tasks, (first + 1) * batch); ++t) body(workspace, t);
-  });
-}
-
-/// The same for tiles of a matrix of `rows` x `cols` from rows of `n_features`.
+/// parallel_tasks for tiles of a matrix of `rows` x `cols` from rows of `n_features`.
 template <class MakeWorkspace, class Body>
 void parallel_tiles(index_t n_tiles, index_t rows, index_t cols, index_t n_features, const MakeWorkspace& make_workspace,
                     const Body& body) {

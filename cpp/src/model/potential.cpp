@@ -12,7 +12,6 @@
 #include "model/covariance.hpp"
 #include "model/model_file.hpp"
 #include "model/sparse_term.hpp"
-#include "rows/frame_pieces.hpp"
 
 namespace mercer {
 namespace {
@@ -219,8 +218,8 @@ void Potential::Contents::variances(const StructureBatch& structures, const Pair
     last = first + 1;
     while (last < structures.n_frames() && structures.offsets[last + 1] - begin <= max_atoms) ++last;
     const index_t frames = last - first, atoms = structures.offsets[last] - begin;
-    const StructureBatch part = detail::slice(structures, first, last);
-    const PairList part_pairs = detail::slice(pairs, begin, begin + atoms);
+    const StructureBatch part = structures.slice(first, last);
+    const PairList part_pairs = pairs.slice(begin, begin + atoms);
     const auto add = [&](auto rows, auto prior_variance, index_t n, Span<double> out) {
       const Buffer<double> K(n * n_points);
       std::vector<double> prior(n, 0.0);

@@ -93,6 +93,29 @@ void list_all_pairs(const StructureBatch& structures, double min_distance, PairL
 
 }  // namespace
 
+index_t PairList::most_neighbors() const {
+  index_t most = 0;
+  for (index_t i = 0; i < n_atoms(); ++i) most = std::max(most, offsets[i + 1] - offsets[i]);
+  return most;
+}
+
+PairList PairList::slice(index_t begin, index_t end) const {
+  PairList part;
+  const index_t first = offsets[begin], n = offsets[end] - first;
+  part.cutoff = cutoff;
+  part.offsets = Buffer<index_t>(end - begin + 1);
+  part.neighbors = Buffer<std::int32_t>(n);
+  part.shifts = Buffer<std::array<std::int32_t, 3>>(n);
+  part.vectors = Buffer<Vec3>(n);
+  part.distances = Buffer<double>(n);
+  for (index_t i = begin; i <= end; ++i) part.offsets[i - begin] = offsets[i] - first;
+  for (index_t p = 0; p < n; ++p) part.neighbors[p] = static_cast<std::int32_t>(neighbors[first + p] - begin);
+  std::copy_n(shifts.data() + first, n, part.shifts.data());
+  std::copy_n(vectors.data() + first, n, part.vectors.data());
+  std::copy_n(distances.data() + first, n, part.distances.data());
+  return part;
+}
+
 PairList build_pair_list(const StructureBatch& structures, double cutoff, double min_distance) {
   MERCER_REQUIRE(cutoff >= 0, "cutoff = ", cutoff, ", expected a positive length in Angstrom");
   MERCER_REQUIRE(min_distance >= 0, "min_distance = ", min_distance, ", expected a length in Angstrom, or 0");

@@ -5,7 +5,7 @@
 #include "mercer/core/memory.hpp"
 #include "mercer/core/parallel.hpp"
 #include "mercer/rows/label_rows.hpp"
-#include "rows/frame_pieces.hpp"
+#include "rows/batch_parts.hpp"
 #include "rows/sparse_side.hpp"
 
 namespace mercer {
@@ -174,23 +174,22 @@ void evaluate_term(const Kernel& kernel, const Descriptor& descriptor, const Str
   if (gradients) require_differentiable("evaluate_term", kernel);
 
   const TermEvaluator evaluator(kernel, descriptor, sparse, weights, gradients);
-  for_each_piece(descriptor, structures, pairs, [&](const FramePiece& piece) {
-    const index_t first_atom = structures.offsets[piece.first], atoms = piece.structures.n_atoms();
-    const index_t frames = piece.last - piece.first;
-    const Buffer<double> features(piece.n_rows() * descriptor.n_features()), row_energies(piece.n_rows());
-    const MatView<double> X(features.data(), piece.n_rows(), descriptor.n_features());
-    descriptor.transform(piece.structures, piece.pairs, X);
-    evaluator.run(piece.layout, X, row_energies.span());
-    descriptor.share(piece.structures, piece.pairs, row_energies.span(), {energies.data + first_atom, atoms});
-    if (!gradients) return;
-    const Buffer<double> positions(3 * atoms), strain(9 * frames);
-    descriptor.vjp(piece.structures, piece.pairs, X, {positions.data(), atoms, 3}, {strain.data(), frames, 9});
-    for (index_t i = 0; dE_dpositions.data && i < atoms; ++i) {
-      for (int a = 0; a < 3; ++a) dE_dpositions(first_atom + i, a) += positions[3 * i + a];
-    }
-    for (index_t f = 0; dE_dstrain.data && f < frames; ++f) {
-      for (int a = 0; a < 9; ++a) dE_dstrain(piece.first + f, a) += strain[9 * f + a];
-    }
+  Buffer<double> unwanted;  // where only one of the two gradients is asked for
+  if (gradients && !(dE_dpositions.data && dE_dstrain.data)) {
+    unwanted = Buffer<double>(std::max(3 * n_atoms, 9 * n_frames));
+    std::fill_n(unwanted.data(), unwanted.size(), 0.0);
+    if (!dE_dpositions.data) dE_dpositions = {unwanted.data(), n_atoms, 3};
+    if (!dE_dstrain.data) dE_dstrain = {unwanted.data(), n_frames, 9};
+  }
+  for_each_part(descriptor, structures, pairs, true, [&](const BatchPart& part) {
+    const auto bound = descriptor.bind(structures, pairs, part);
+    const index_t n_rows = bound->layout().n_rows();
+    const Buffer<double> features(n_rows * descriptor.n_features()), row_energies(n_rows);
+    const MatView<double> X(features.data(), n_rows, descriptor.n_features());
+    bound->transform(X);
+    evaluator.run(bound->layout(), X, row_energies.span());
+    bound->share(row_energies.span(), energies);
+    if (gradients) bound->add_vjp(X, dE_dpositions, dE_dstrain);
   });
 }
 

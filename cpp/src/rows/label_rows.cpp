@@ -7,7 +7,7 @@
 #include "kernels/tile.hpp"
 #include "mercer/core/memory.hpp"
 #include "mercer/core/parallel.hpp"
-#include "rows/frame_pieces.hpp"
+#include "rows/batch_parts.hpp"
 #include "rows/sparse_side.hpp"
 
 namespace mercer {
@@ -57,14 +57,16 @@ class LabelRowsDriver {
 
   bool gradients() const { return forces_ || virial_; }
 
-  void run(const FramePiece& piece, index_t first_atom) const {
-    const Buffer<double> memory(piece.n_rows() * descriptor_.n_features());
-    const MatView<double> X(memory.data(), piece.n_rows(), descriptor_.n_features());
-    descriptor_.transform(piece.structures, piece.pairs, X);
-    Job job{piece, first_atom, X, frame_segments(piece.layout), {}, {}, {}, 0};
+  void run(const StructureBatch& structures, const PairList& pairs, const BatchPart& part) const {
+    const auto bound = descriptor_.bind(structures, pairs, part);
+    const RowLayout& layout = bound->layout();
+    const Buffer<double> memory(layout.n_rows() * descriptor_.n_features());
+    const MatView<double> X(memory.data(), layout.n_rows(), descriptor_.n_features());
+    bound->transform(X);
+    Job job{structures, part, layout, bound->entry_origin(), X, frame_segments(layout), {}, {}, {}, 0};
     std::vector<index_t> row_segments;
-    for (index_t frame : job.segments) row_segments.push_back(piece.layout.offsets[frame]);
-    job.rows = std::make_unique<GroupedRows<double>>(kernel_view(descriptor_, X), matched(piece.layout.groups, match_),
+    for (index_t frame : job.segments) row_segments.push_back(layout.offsets[frame]);
+    job.rows = std::make_unique<GroupedRows<double>>(kernel_view(descriptor_, X), matched(layout.groups, match_),
                                                      row_segments);
     job.rows->prepare(kernel_.argument());
     const auto n_segments = static_cast<index_t>(job.segments.size()) - 1;
@@ -73,14 +75,14 @@ class LabelRowsDriver {
     for (index_t s = 0; s < n_segments; ++s) job.first_run[s + 1] += job.first_run[s];
     if (gradients()) {
       for (const PointBlock& block : blocks_) {
-        job.contractions.push_back(descriptor_.contraction(piece.structures, piece.pairs, block.Q));
+        job.contractions.push_back(bound->contraction(block.Q));
       }
       if (!blocks_.empty()) job.most_entries = largest(job.contractions[0]->entries().offsets);
     }
     // Blocks are the slow index, so that a thread seldom needs scratch of another contraction.
     const auto n_blocks = static_cast<index_t>(blocks_.size());
     const double derivatives = job.contractions.empty() ? 0.0 : 3.0 * job.contractions[0]->entries().offsets.back();
-    const double work = (derivatives + piece.n_rows()) * descriptor_.n_features() * sparse_.rows.size();
+    const double work = (derivatives + layout.n_rows()) * descriptor_.n_features() * sparse_.rows.size();
     parallel_tasks(
         n_blocks * n_segments, work, [&] { return make_scratch(job); },
         [&](Scratch& scratch, index_t task) { compute(job, task / n_segments, task % n_segments, scratch); });
@@ -106,10 +108,12 @@ class LabelRowsDriver {
 
  private:
   struct Job {
-    const FramePiece& piece;
-    index_t first_atom;
+    const StructureBatch& structures;
+    const BatchPart& part;
+    const RowLayout& layout;
+    index_t first_atom;             ///< that atoms of entries are counted from
     MatView<double> X;
-    std::vector<index_t> segments;  ///< first frame of every group of frames, and the number of frames
+    std::vector<index_t> segments;  ///< first frame (of the part) of every group of frames, and the number of frames
     std::unique_ptr<GroupedRows<double>> rows;
     std::vector<std::size_t> first_run;  ///< of every group of frames
     std::vector<std::unique_ptr<GradientContraction>> contractions;
@@ -181,10 +185,11 @@ class LabelRowsDriver {
     const auto clear = [&](MatView<double> matrix, index_t begin, index_t end) {
       for (index_t i = begin; matrix.data && i < end; ++i) std::fill_n(matrix.row(i) + block.begin, m, 0.0);
     };
-    const auto& atoms = job.piece.structures.offsets;
-    clear(out_.energy, job.piece.first + first, job.piece.first + last);
-    clear(out_.virial, 9 * (job.piece.first + first), 9 * (job.piece.first + last));
-    clear(out_.forces, 3 * (job.first_atom + atoms[first]), 3 * (job.first_atom + atoms[last]));
+    const index_t first_frame = job.part.first_frame + first, last_frame = job.part.first_frame + last;
+    const auto& atoms = job.structures.offsets;
+    clear(out_.energy, first_frame, last_frame);
+    clear(out_.virial, 9 * first_frame, 9 * last_frame);
+    clear(out_.forces, 3 * atoms[first_frame], 3 * atoms[last_frame]);
     if (gradients() && scratch.block != b) {
       scratch.contraction = job.contractions[b]->make_scratch();
       scratch.block = b;
@@ -197,7 +202,7 @@ class LabelRowsDriver {
         const index_t end = std::min(begin + tile_rows, run.end);
         kernel_values(job, block, begin, end, frame, scratch);
         if (gradients()) add_gradients(job, b, begin, end, frame, scratch);
-        while (job.rows->row(end - 1) >= job.piece.layout.offsets[frame + 1]) ++frame;
+        while (job.rows->row(end - 1) >= job.layout.offsets[frame + 1]) ++frame;
       }
     }
   }
@@ -219,10 +224,10 @@ class LabelRowsDriver {
         kernel_.value(k, m);
       }
       if (!energy_) continue;
-      while (row >= job.piece.layout.offsets[frame + 1]) ++frame;
+      while (row >= job.layout.offsets[frame + 1]) ++frame;
       const double factor = row_factor(job, row);
       const double* factors = sparse_.factors.data() + block.begin;
-      double* energy = out_.energy.row(job.piece.first + frame) + block.begin;
+      double* energy = out_.energy.row(job.part.first_frame + frame) + block.begin;
       for (index_t j = 0; j < m; ++j) energy[j] += factor * factors[j] * k[j];
     }
   }
@@ -249,7 +254,7 @@ class LabelRowsDriver {
                         distances ? scratch.self.data() : nullptr);
       for (; i < next; ++i) {
         const index_t r = rows.row(i);
-        while (r >= job.piece.layout.offsets[frame + 1]) ++frame;
+        while (r >= job.layout.offsets[frame + 1]) ++frame;
         scatter(job, blocks_[b], entries, r, frame, slopes(job, blocks_[b], r, (i - begin) * blocks_[b].size(), scratch),
                 scratch.contracted.data() + 3 * (entries.offsets[r] - first_entry) * stride(),
                 scratch.self.data() + 3 * (entries.offsets[r] - first_entry));
@@ -312,7 +317,7 @@ class LabelRowsDriver {
       };
       const index_t atom = job.first_atom + entries.origins[row];
       for (int a = 0; forces_ && a < 3; ++a) add(out_.forces, 3 * atom + a, origin[a]);
-      for (int a = 0; virial_ && a < 9; ++a) add(out_.virial, 9 * (job.piece.first + frame) + a, virial[a]);
+      for (int a = 0; virial_ && a < 9; ++a) add(out_.virial, 9 * (job.part.first_frame + frame) + a, virial[a]);
     }
   }
 
@@ -339,8 +344,8 @@ void label_rows(const Kernel& kernel, const Descriptor& descriptor, const Struct
   check("virial", out.virial, 9 * n_frames);
   if (out.forces.data || out.virial.data) require_differentiable("label_rows", kernel);
   const LabelRowsDriver driver(kernel, descriptor, sparse, out, std::min(n_frames, 1 + n_atoms / task_rows));
-  for_each_piece(descriptor, structures, pairs,
-                 [&](const FramePiece& piece) { driver.run(piece, structures.offsets[piece.first]); });
+  for_each_part(descriptor, structures, pairs, false,
+                [&](const BatchPart& part) { driver.run(structures, pairs, part); });
   driver.restore_order();
 }
 

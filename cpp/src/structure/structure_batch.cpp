@@ -37,6 +37,18 @@ index_t StructureBatch::frame_of(index_t i) const {
   return std::upper_bound(offsets.begin(), offsets.end(), i) - offsets.begin() - 1;
 }
 
+StructureBatch StructureBatch::slice(index_t first, index_t last) const {
+  StructureBatch part;
+  const index_t begin = offsets[first], end = offsets[last];
+  part.offsets.clear();
+  for (index_t f = first; f <= last; ++f) part.offsets.push_back(offsets[f] - begin);
+  part.positions.assign(positions.begin() + begin, positions.begin() + end);
+  part.numbers.assign(numbers.begin() + begin, numbers.begin() + end);
+  part.cells.assign(cells.begin() + first, cells.begin() + last);
+  part.pbc.assign(pbc.begin() + first, pbc.begin() + last);
+  return part;
+}
+
 void StructureBatch::append(MatView<const double> frame_positions, Span<const std::int32_t> frame_numbers,
                             const Mat3& cell, const std::array<bool, 3>& periodic) {
   MERCER_REQUIRE(frame_positions.cols == 3 && frame_positions.rows == frame_numbers.size,

@@ -2,6 +2,7 @@
 /// data[i * stride + j].
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -51,5 +52,11 @@ struct MatView {
   T* row(index_t i) const { return data + i * stride; }
   T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
 };
+
+/// Sets every element of a matrix.
+template <class T>
+void fill(MatView<T> matrix, T value) {
+  for (index_t i = 0; i < matrix.rows; ++i) std::fill_n(matrix.row(i), matrix.cols, value);
+}
 
 }  // namespace mercer

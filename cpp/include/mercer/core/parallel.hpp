@@ -81,4 +81,15 @@ void parallel_chunks(index_t n, index_t chunk_size, const Body& body) {
   parallel_for(n_chunks, [&](index_t chunk) { body(chunk * chunk_size, std::min(n, (chunk + 1) * chunk_size)); });
 }
 
+/// Calls body(workspace, task) for tasks that cost `work` multiply-adds together, in parallel, as many in a row as make it
+/// worth the start of a thread: small work takes one thread.
+template <class MakeWorkspace, class Body>
+void parallel_tasks(index_t n_tasks, double work, const MakeWorkspace& make_workspace, const Body& body) {
+  constexpr double worthwhile = 2e5;
+  const auto batch = static_cast<index_t>(1 + std::min<double>(n_tasks, n_tasks * worthwhile / std::max(work, 1.0)));
+  parallel_for((n_tasks + batch - 1) / batch, make_workspace, [&](auto& workspace, index_t first) {
+    for (index_t t = first * batch; t < std::min(n_tasks, (first + 1) * batch); ++t) body(workspace, t);
+  });
+}
+
 }  // namespace mercer

@@ -101,33 +101,39 @@ class Density {
   /// Coefficients of one centre into the workspace.
   void expand(const PairList& pairs, Span<const std::int16_t> species, index_t centre, Workspace& workspace) const;
 
-  /// Expands every centre in parallel and calls body(workspace, scratch, centre), with one workspace and one
+  /// Expands centres begin .. end - 1 in parallel and calls body(workspace, scratch, centre), with one workspace and one
   /// `make_scratch()` per thread. Chunks are large enough to pay for a thread; `flops` is what body costs per centre.
   template <class MakeScratch, class Body>
-  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, Purpose purpose, double flops,
-                       const MakeScratch& make_scratch, const Body& body) const {
-    const index_t n = species.size;
-    const double pairs_per_centre = n > 0 ? static_cast<double>(pairs.n_pairs()) / static_cast<double>(n) : 0;
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end, Purpose purpose,
+                       double flops, const MakeScratch& make_scratch, const Body& body) const {
+    const index_t n = end - begin, n_pairs = pairs.offsets[end] - pairs.offsets[begin];
+    const double pairs_per_centre = n > 0 ? static_cast<double>(n_pairs) / static_cast<double>(n) : 0;
     flops += 1e3 + 2 * pairs_per_centre * static_cast<double>(channel_size());
     const index_t chunk_size = std::clamp(static_cast<index_t>(4e5 / flops), index_t{1}, index_t{64});
     parallel_for(
         (n + chunk_size - 1) / chunk_size,
         [&] { return std::make_pair(make_workspace(pairs, purpose), make_scratch()); },
         [&](auto& state, index_t chunk) {
-          const index_t end = std::min(n, (chunk + 1) * chunk_size);
-          for (index_t i = chunk * chunk_size; i < end; ++i) {
+          const index_t last = std::min(end, begin + (chunk + 1) * chunk_size);
+          for (index_t i = begin + chunk * chunk_size; i < last; ++i) {
             expand(pairs, species, i, state.first);
             body(state.first, state.second, i);
           }
         });
+  }
+  /// The same for all centres.
+  template <class MakeScratch, class Body>
+  void for_each_centre(const PairList& pairs, Span<const std::int16_t> species, Purpose purpose, double flops,
+                       const MakeScratch& make_scratch, const Body& body) const {
+    for_each_centre(pairs, species, 0, species.size, purpose, flops, make_scratch, body);
   }
 
   /// The coefficients of all centres themselves, (n_atoms, n_channels * n_lm * n_max): [channel][lm][n].
   void coefficients(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const;
 
   /// After `expand` with a workspace made for the reverse pass, and with workspace.adjoints filled: dY/d(vector of a
-  /// pair) for every pair of the centre, (pairs of the list, 3).
-  void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* pair_gradients) const;
+  /// pair) for every pair of the centre.
+  void reverse(const PairList& pairs, index_t centre, Workspace& workspace, Vec3* gradients) const;
 
   /// What the gradient of the coefficients of its species with respect to the vector of gathered neighbour k is made of:
   /// dc[lm][n] / dv_a = U[l][n] u_a Y_lm + V[l][n] grad_a Y_lm, with u = v / |v| and grad the gradient on the sphere.
@@ -159,8 +165,9 @@ class Density {
   std::vector<std::int16_t> index_of_; ///< atomic number -> species
 };
 
-/// Sums pair gradients into gradients with respect to positions (n_atoms, 3) and strain (n_frames, 9), in a fixed order.
-void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, Span<const Vec3> pair_gradients,
-                            MatView<double> dY_dpositions, MatView<double> dY_dstrain);
+/// Adds gradients of the pairs of centres begin .. end - 1 to gradients with respect to positions (n_atoms, 3) and strain
+/// (n_frames, 9), in a fixed order.
+void scatter_pair_gradients(const StructureBatch& structures, const PairList& pairs, index_t begin, index_t end,
+                            Span<const Vec3> pair_gradients, MatView<double> dY_dpositions, MatView<double> dY_dstrain);
 
 }  // namespace mercer

@@ -33,10 +33,10 @@ class ClusterKinds {
   std::vector<std::int32_t> table_;
 };
 
-/// Clusters of one batch, ordered by their origin atom. Every atom but the origin is an entry.
+/// Clusters of a part of a batch, ordered by their origin atom. Every atom but the origin is an entry.
 struct ClusterList {
   index_t n_entries = 1;                 ///< entries of a cluster: its atoms less one
-  std::vector<index_t> offsets;          ///< n_frames + 1
+  std::vector<index_t> offsets;          ///< of the frames of the part of a batch, and of its end
   std::vector<std::int32_t> groups;      ///< n_clusters
   std::vector<std::int32_t> origins;     ///< n_clusters, global atom index
   std::vector<std::int32_t> atoms;       ///< (n_clusters, n_entries)
@@ -59,8 +59,13 @@ class ClusterDescriptor : public Descriptor {
   bool has_factor() const final { return true; }
   const ClusterKinds& kinds() const { return kinds_; }
 
-  ClusterList clusters(const StructureBatch& structures, const PairList& pairs) const;
+  /// The clusters whose origins are in a part of a batch.
+  ClusterList clusters(const StructureBatch& structures, const PairList& pairs, const BatchPart& part) const;
 
+  std::unique_ptr<BoundDescriptor> bind(const StructureBatch& structures, const PairList& pairs,
+                                        const BatchPart& part) const final;
+  bool divides_frames() const final { return true; }
+  index_t estimate_rows(const PairList& pairs, index_t begin, index_t end) const final;
   RowLayout rows(const StructureBatch& structures, const PairList& pairs) const final;
   void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const final;
   void share(const StructureBatch& structures, const PairList& pairs, Span<const double> row_energies,
@@ -91,6 +96,8 @@ class ClusterDescriptor : public Descriptor {
   double r_cut() const { return r_cut_; }
 
  private:
+  friend class BoundClusters;
+
   ClusterKinds kinds_;
   double r_cut_;
   index_t n_coordinates_;

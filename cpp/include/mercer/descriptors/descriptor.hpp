@@ -48,6 +48,37 @@ class GradientContraction {
                      double* self) const = 0;
 };
 
+/// Frames first_frame .. last_frame - 1 of a batch with all their atoms, or some atoms of one frame.
+struct BatchPart {
+  index_t first_frame, last_frame;
+  index_t begin, end;  ///< atoms, global indices
+
+  static BatchPart all(const StructureBatch& structures) {
+    return {0, structures.n_frames(), 0, structures.n_atoms()};
+  }
+};
+
+/// A descriptor at work on a part of a batch: what its functions share (a list of clusters) is found once. Not to outlive
+/// the descriptor, the structures and the pairs.
+class BoundDescriptor {
+ public:
+  virtual ~BoundDescriptor() = default;
+  /// The rows whose origins are in the part; offsets of its frames.
+  const RowLayout& layout() const { return layout_; }
+  /// Writes every element of out (n_rows, n_features).
+  virtual void transform(MatView<double> out) const = 0;
+  /// Adds the energies of rows to atoms (n_atoms of the whole batch).
+  virtual void share(Span<const double> row_energies, Span<double> atom_energies) const = 0;
+  /// Adds to dY/dpositions (n_atoms, 3) and dY/dstrain (n_frames, 9) of the whole batch what follows from dY/dX of rows.
+  virtual void add_vjp(MatView<const double> dY_dX, MatView<double> dY_dpositions, MatView<double> dY_dstrain) const = 0;
+  /// Of the rows of whole frames. Its atoms are counted from `entry_origin()`.
+  virtual std::unique_ptr<GradientContraction> contraction(MatView<const double> Q) const = 0;
+  virtual index_t entry_origin() const { return 0; }
+
+ protected:
+  RowLayout layout_;
+};
+
 /// Immutable after construction and safe to share between threads; scratch belongs to the call.
 class Descriptor {
  public:
@@ -68,6 +99,14 @@ class Descriptor {
   /// Where true, the last column of a row is a factor F (covariance cutoff) and the kernel sees the columns x before
   /// it: the covariance of two rows is F F' k(x, x').
   virtual bool has_factor() const { return false; }
+
+  /// The descriptor on a part of a batch, of whole frames unless `divides_frames`. By default the functions below run on
+  /// a copy of these frames.
+  virtual std::unique_ptr<BoundDescriptor> bind(const StructureBatch& structures, const PairList& pairs,
+                                                const BatchPart& part) const;
+  virtual bool divides_frames() const { return false; }
+  /// About how many rows have atoms begin .. end - 1 of one frame as origins.
+  virtual index_t estimate_rows(const PairList& pairs, index_t begin, index_t end) const;
 
   /// Default: a row per atom with its atomic number as group (per_atom), or a row per frame in one group.
   virtual RowLayout rows(const StructureBatch& structures, const PairList& pairs) const;

@@ -4,8 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "mercer/density/density.hpp"
-#include "mercer/descriptors/descriptor.hpp"
+#include "mercer/descriptors/density_descriptor.hpp"
 #include "mercer/descriptors/raw_gradients.hpp"
 
 namespace mercer {
@@ -15,23 +14,17 @@ namespace mercer {
 /// that dot products equal those of the full spectrum: a block for each pair of channels a <= b, slowest; within a
 /// block l, then n, then n'. Blocks a < b hold all (n, n') times sqrt(2); blocks a = a hold n <= n', with sqrt(2) where
 /// n < n'. Rows are normalised unless `normalize` is off; a zero row stays zero.
-class Soap final : public Descriptor {
+class Soap final : public DensityDescriptor {
  public:
   Soap(DensityParameters parameters, bool normalize);
 
-  const Density& density() const { return density_; }
-  double cutoff() const override { return density_.parameters().radial.r_cut; }
   index_t n_features() const override { return offsets_.back(); }
-  bool per_atom() const override { return true; }
   index_t n_blocks() const { return static_cast<index_t>(blocks_.size()); }
   /// Channels (a, b) of a block.
   std::pair<int, int> block(index_t index) const { return blocks_[index]; }
   /// First feature of every block, and n_features: n_blocks + 1.
   Span<const index_t> block_offsets() const { return offsets_; }
 
-  void transform(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const override;
-  void vjp(const StructureBatch& structures, const PairList& pairs, MatView<const double> dY_dX,
-           MatView<double> dY_dpositions, MatView<double> dY_dstrain) const override;
   std::unique_ptr<GradientContraction> contraction(const StructureBatch& structures, const PairList& pairs,
                                                    MatView<const double> Q) const override;
   std::unique_ptr<GradientContraction> jacobian(const StructureBatch& structures, const PairList& pairs) const override;
@@ -55,6 +48,12 @@ class Soap final : public Descriptor {
   };
   SparseRows transform_blocks(const StructureBatch& structures, const PairList& pairs) const;
 
+ protected:
+  void write_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                  MatView<double> out) const override;
+  void reverse_rows(const PairList& pairs, Span<const std::int16_t> species, index_t begin, index_t end,
+                    MatView<const double> dY_dX, Vec3* pair_gradients) const override;
+
  private:
   friend class SoapJacobian;
   struct Scratch;
@@ -72,7 +71,6 @@ class Soap final : public Descriptor {
   void write_row(const Density::Workspace& ws, double* out) const;
   void adjoints(const Density::Workspace& ws, Scratch& scratch, const double* dY_dX) const;
 
-  Density density_;
   bool normalize_;
   std::vector<std::pair<int, int>> blocks_;
   std::vector<index_t> offsets_;

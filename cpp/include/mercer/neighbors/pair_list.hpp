@@ -24,6 +24,10 @@ struct PairList {
 
   index_t n_atoms() const { return offsets.size() - 1; }
   index_t n_pairs() const { return neighbors.size(); }
+  /// The largest number of pairs of one centre.
+  index_t most_neighbors() const;
+  /// The pairs of atoms begin .. end - 1, those of whole frames, as the list of a batch of these frames.
+  PairList slice(index_t begin, index_t end) const;
 };
 
 /// Builds the list in parallel, in time proportional to n_atoms * neighbours per atom. An infinite cutoff gives all pairs

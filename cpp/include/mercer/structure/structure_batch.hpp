@@ -28,6 +28,9 @@ struct StructureBatch {
   /// The frame that holds atom i.
   index_t frame_of(index_t i) const;
 
+  /// Frames first .. last - 1 as a batch of their own.
+  StructureBatch slice(index_t first, index_t last) const;
+
   /// Appends one frame. `positions` (n, 3), `numbers` (n).
   void append(MatView<const double> positions, Span<const std::int32_t> numbers, const Mat3& cell,
               const std::array<bool, 3>& pbc);
