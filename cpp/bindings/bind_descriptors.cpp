@@ -27,52 +27,63 @@ using mercer::RadialSpectrum;
 using mercer::Soap;
 using mercer::StructureBatch;
 
-/// First row of each frame (n_frames + 1) and group of each row.
-std::pair<py::array_t<index_t>, py::array_t<std::int32_t>> rows(const Descriptor& descriptor,
-                                                                const StructureBatch& structures,
-                                                                const PairList& pairs) {
-  mercer::RowLayout layout;
-  {
+/// A descriptor on a whole batch.
+class Bound {
+ public:
+  Bound(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs)
+      : n_atoms_(structures.n_atoms()), n_frames_(structures.n_frames()) {
     const py::gil_scoped_release release;
-    layout = descriptor.rows(structures, pairs);
+    bound_ = descriptor.bind(structures, pairs, mercer::BatchPart::all(structures));
   }
-  const auto n_offsets = static_cast<py::ssize_t>(layout.offsets.size()), n = static_cast<py::ssize_t>(layout.n_rows());
-  return {py::array_t<index_t>(n_offsets, layout.offsets.data()), py::array_t<std::int32_t>(n, layout.groups.data())};
-}
 
-/// Energies of atoms from energies of rows.
-py::array_t<double> share(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
-                          const Array<double>& row_energies) {
-  const auto energies = span_view(row_energies, "row_energies");
-  mercer::Buffer<double> atoms(structures.n_atoms());
-  std::fill_n(atoms.data(), atoms.size(), 0.0);
-  {
+  /// First row of each frame (n_frames + 1) and group of each row.
+  py::tuple layout() const {
+    const auto array = [](const auto& values) {
+      return py::array_t<typename std::decay_t<decltype(values)>::value_type>(static_cast<py::ssize_t>(values.size()),
+                                                                               values.data());
+    };
+    return py::make_tuple(array(bound_->layout().offsets), array(bound_->layout().groups));
+  }
+
+  void transform(Array<double>& out) const {
+    const auto view = mutable_matrix_view(out, "out");
     const py::gil_scoped_release release;
-    descriptor.share(structures, pairs, energies, atoms.span());
+    bound_->transform(view);
   }
-  return pooled_array<double>(std::move(atoms), {structures.n_atoms()});
-}
 
-void transform(const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs,
-               Array<double>& out) {
-  const auto view = mutable_matrix_view(out, "out");
-  const py::gil_scoped_release release;
-  descriptor.transform(structures, pairs, view);
-}
-
-/// Gradients with respect to positions (n_atoms, 3) and strain (n_frames, 3, 3).
-std::pair<py::array_t<double>, py::array_t<double>> vjp(const Descriptor& descriptor, const StructureBatch& structures,
-                                                        const PairList& pairs, const Array<double>& dY_dX) {
-  const auto view = matrix_view(dY_dX, "dY_dX");
-  mercer::Buffer<double> positions(3 * structures.n_atoms()), strain(9 * structures.n_frames());
-  {
-    const py::gil_scoped_release release;
-    descriptor.vjp(structures, pairs, view, {positions.data(), structures.n_atoms(), 3},
-                   {strain.data(), structures.n_frames(), 9});
+  /// Energies of atoms from energies of rows.
+  py::array_t<double> share(const Array<double>& row_energies) const {
+    const auto energies = span_view(row_energies, "row_energies");
+    auto atoms = zeros(n_atoms_);
+    {
+      const py::gil_scoped_release release;
+      bound_->share(energies, atoms.span());
+    }
+    return pooled_array<double>(std::move(atoms), {n_atoms_});
   }
-  return {pooled_array<double>(std::move(positions), {structures.n_atoms(), 3}),
-          pooled_array<double>(std::move(strain), {structures.n_frames(), 3, 3})};
-}
+
+  /// Gradients with respect to positions (n_atoms, 3) and strain (n_frames, 3, 3).
+  std::pair<py::array_t<double>, py::array_t<double>> vjp(const Array<double>& dY_dX) const {
+    const auto view = matrix_view(dY_dX, "dY_dX");
+    auto positions = zeros(3 * n_atoms_), strain = zeros(9 * n_frames_);
+    {
+      const py::gil_scoped_release release;
+      bound_->add_vjp(view, {positions.data(), n_atoms_, 3}, {strain.data(), n_frames_, 9});
+    }
+    return {pooled_array<double>(std::move(positions), {n_atoms_, 3}),
+            pooled_array<double>(std::move(strain), {n_frames_, 3, 3})};
+  }
+
+ private:
+  static mercer::Buffer<double> zeros(index_t n) {
+    mercer::Buffer<double> buffer(n);
+    std::fill_n(buffer.data(), n, 0.0);
+    return buffer;
+  }
+
+  index_t n_atoms_, n_frames_;
+  std::unique_ptr<mercer::BoundDescriptor> bound_;
+};
 
 /// The derivatives of rows with respect to positions, for every row and every atom that moves it, the origin included:
 /// the pairs (row, atom), each once, in order.
@@ -373,15 +384,24 @@ void bind_descriptors(py::module_& m) {
            py::arg("radial_basis"), py::arg("radial_options"), py::arg("cutoff"), py::arg("width"), py::arg("scaling"), py::arg("central_weight"), py::arg("central_in_all_species"),
            py::arg("channels"), py::arg("ignore_unknown"));
 
+  py::class_<Bound>(m, "BoundDescriptor")
+      .def_property_readonly("layout", &Bound::layout)
+      .def("transform", &Bound::transform, py::arg("out").noconvert())
+      .def("share", &Bound::share, py::arg("row_energies").noconvert())
+      .def("vjp", &Bound::vjp, py::arg("dY_dX").noconvert());
   py::class_<Descriptor>(m, "Descriptor")
       .def_property_readonly("cutoff", &Descriptor::cutoff)
       .def_property_readonly("n_features", &Descriptor::n_features)
       .def_property_readonly("per_atom", &Descriptor::per_atom)
       .def_property_readonly("has_factor", &Descriptor::has_factor)
       .def_property_readonly("differentiable", &Descriptor::differentiable)
-      .def("rows", &rows, py::arg("structures"), py::arg("pairs"))
-      .def("share", &share, py::arg("structures"), py::arg("pairs"), py::arg("row_energies").noconvert())
-      .def("transform", &transform, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert())
+      .def(
+          "bind",
+          [](const Descriptor& descriptor, const StructureBatch& structures, const PairList& pairs) {
+            return std::make_unique<Bound>(descriptor, structures, pairs);
+          },
+          py::arg("structures"), py::arg("pairs"), py::keep_alive<0, 1>(), py::keep_alive<0, 2>(),
+          py::keep_alive<0, 3>())
       .def("gradients", &gradients, py::arg("structures"), py::arg("pairs"), py::arg("out").noconvert() = py::none())
       .def(
           "contract",
@@ -389,8 +409,7 @@ void bind_descriptors(py::module_& m) {
              const Array<double>& Q) {
             return contract(Q, [&](auto view) { return descriptor.contraction(structures, pairs, view); });
           },
-          py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert())
-      .def("vjp", &vjp, py::arg("structures"), py::arg("pairs"), py::arg("dY_dX").noconvert());
+          py::arg("structures"), py::arg("pairs"), py::arg("Q").noconvert());
 
   py::class_<Soap, Descriptor>(m, "Soap")
       .def(py::init<DensityParameters, bool>(), py::arg("parameters"), py::arg("normalize"))

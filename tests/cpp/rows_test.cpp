@@ -75,7 +75,9 @@ class Toy final : public Descriptor {
         for (index_t k = 0; k < dY_dX.cols; ++k) g[p][a] += dY_dX(clusters_ ? p : i, k) * derivative(pairs, p, a, k);
       }
     });
-    scatter_pair_gradients(structures, pairs, g, dY_dpositions, dY_dstrain);
+    fill(dY_dpositions, 0.0);
+    fill(dY_dstrain, 0.0);
+    scatter_pair_gradients(structures, pairs, 0, structures.n_atoms(), g, dY_dpositions, dY_dstrain);
   }
 
   template <class Body>

@@ -249,7 +249,7 @@ def check_structure_refusals(descriptor, atoms):
             use()
     environments = descriptor.environments(atoms)
     with pytest.raises(ValueError, match=type(descriptor).__name__):
-        descriptor._core.vjp(environments.structures, environments.pairs, X)
+        descriptor._core.bind(environments.structures, environments.pairs).vjp(X)
 
 
 def check_structure_gradients(descriptor, frames):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from descriptor_conformance import EXAMPLES, assert_close, difference, random_atoms
-from mercer.descriptors import SOAP, Environments
+from mercer.descriptors import SOAP, Environments, Triplet
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import KERNELS, Gaussian, Laplacian, Linear, Matern, Polynomial
 from mercer.rows import energy_rows, evaluate_term, label_rows, self_kernel_sums
@@ -246,6 +246,40 @@ def test_batches_larger_than_the_features_held_at_a_time():
     parts = [results(atoms[k : k + 9]) for k in range(0, 60, 9)]
     for together, part in zip(results(atoms), zip(*parts, strict=True), strict=True):
         assert_close(together, np.concatenate(part), 1e-13)
+
+
+@pytest.mark.parametrize("name", ["SOAP", "Triplet"])
+def test_frames_larger_than_the_features_held_at_a_time(name):
+    """One frame in parts equals the same by the definition, without parts."""
+    rng = np.random.default_rng(0)
+    n = 8 if name == "SOAP" else 6
+    places = np.argwhere(np.ones((n, n, n))) * 2.2 + rng.normal(0.0, 0.15, (n**3, 3))
+    atoms = Atoms(rng.choice(["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl"], n**3), places, cell=[2.2 * n] * 3)
+    atoms.pbc = True
+    if name == "SOAP":
+        descriptor, kernel = SOAP(sorted(set(atoms.symbols)), 3.0, 8, 6, 0.5), Linear()
+    else:
+        descriptor, kernel = Triplet(sorted(set(atoms.symbols)), 5.2), Linear()
+    bound = descriptor.bind(atoms)
+    X, groups = bound.transform(), bound.layout.groups
+    assert X.size > 2**23 or len(X) > 2**18
+    chosen = rng.permutation(len(X))[:40]
+    points, weights = X[chosen], rng.normal(size=40)
+    energies, positions, strain = evaluate_term(descriptor, kernel, atoms, points, groups[chosen], weights)
+    dX = np.zeros_like(X)
+    F, F_m = (X[:, -1:], points[:, -1]) if descriptor.has_factor else (1.0, 1.0)
+    for group in np.unique(groups[chosen]):
+        mine, sparse = groups == group, groups[chosen] == group
+        dX[mine] = (weights * F_m)[sparse] @ points[sparse]
+    if descriptor.has_factor:
+        dX[:, -1] = np.einsum("if,if->i", X[:, :-1], dX[:, :-1])
+        rows = dX[:, -1] * X[:, -1]
+        dX[:, :-1] *= F
+    else:
+        rows = np.einsum("if,if->i", X, dX)
+    assert_close(energies, bound.share(rows), 1e-12)
+    for got, wanted in zip((positions, strain), bound.vjp(dX), strict=True):
+        assert_close(got, wanted, 1e-12)
 
 
 def test_label_rows_into_given_arrays():

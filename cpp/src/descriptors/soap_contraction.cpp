@@ -10,7 +10,7 @@ namespace mercer {
 namespace {
 
 /// Rows (atoms) at a time: they share one pass over the vectors.
-constexpr int rows_together = 4;
+constexpr int n_together = 4;
 
 class CoefficientContraction final : public DensityContraction {
  public:
@@ -26,6 +26,8 @@ class CoefficientContraction final : public DensityContraction {
     unpack(Q);
   }
 
+  index_t rows_together() const override { return n_together; }
+
   std::unique_ptr<Scratch> make_scratch() const override {
     auto work = std::make_unique<Work>();
     work->most = pairs_.most_neighbors();
@@ -37,17 +39,17 @@ class CoefficientContraction final : public DensityContraction {
       atom.adjoints = Buffer<double>(density_.n_channels() * size_);
     }
     work->radial = Buffer<double>(2 * n_l_ * density_.n_pad());
-    work->coefficients = Buffer<double>(all_ * rows_together * density_.n_lm());
+    work->coefficients = Buffer<double>(all_ * n_together * density_.n_lm());
     work->gram = Buffer<double>((2 * n_l_ - 1) * (2 * n_l_ - 1));
-    work->slopes = Buffer<double>(density_.n_channels() * rows_together * size_ * panel_width);
+    work->slopes = Buffer<double>(density_.n_channels() * n_together * size_ * panel_width);
     work->mixed = Buffer<double>(density_.channels_are_species() ? 0 : size_ * panel_width);
     return work;
   }
 
   void apply(index_t begin, index_t end, Scratch& scratch, double* out, index_t out_stride, double* self) const override {
-    for (index_t i = begin; i < end; i += rows_together) {
+    for (index_t i = begin; i < end; i += n_together) {
       const index_t first = 3 * (pairs_.offsets[i] - pairs_.offsets[begin]);
-      contract(i, static_cast<int>(std::min<index_t>(rows_together, end - i)), static_cast<Work&>(scratch),
+      contract(i, static_cast<int>(std::min<index_t>(n_together, end - i)), static_cast<Work&>(scratch),
                out + first * out_stride, out_stride, self ? self + first : nullptr);
     }
   }
@@ -64,7 +66,7 @@ class CoefficientContraction final : public DensityContraction {
     double norm2;
   };
   struct Work final : Scratch {
-    Atom atoms[rows_together];
+    Atom atoms[n_together];
     index_t most = 0;
     std::vector<int> channels;  ///< present around any of the atoms
     std::vector<ColumnRun> runs;
@@ -85,6 +87,10 @@ class CoefficientContraction final : public DensityContraction {
     packed_ = Buffer<double>(n_panels() * panel_size());
     const int n_channels = density_.n_channels();
     const auto offsets = soap_.block_offsets();
+    std::vector<char> present(n_channels, 0);  // around any atom: the rest is never read
+    for (index_t i = 0; i < pairs_.n_atoms(); ++i) {
+      for (const int channel : density_.present_channels(pairs_, species_, i)) present[channel] = 1;
+    }
     parallel_for(n_panels(), [&](index_t p) {
       double* panel = packed_.data() + p * panel_size();
       for (int v = 0; v < panel_width; ++v) {
@@ -95,6 +101,7 @@ class CoefficientContraction final : public DensityContraction {
         index_t block = 0;
         for (int a = 0; a < n_channels; ++a) {
           for (int b = a; b < n_channels; ++b, ++block) {
+            if (!present[a] || !present[b]) continue;
             index_t feature = offsets[block];
             for (int l = 0; l < n_l_; ++l) {
               for (int n = 0; n < n_max_; ++n) {
@@ -265,7 +272,7 @@ class CoefficientContraction final : public DensityContraction {
   /// dY_q / dc of one channel for all atoms and the vectors of a panel.
   void slopes(index_t p, int channel, Work& work, int n_atoms) const {
     const double* panel = packed_.data() + p * panel_size() + channel * n_l_ * n_max_ * all_ * panel_width;
-    double* slopes = work.slopes.data() + channel * rows_together * size_ * panel_width;
+    double* slopes = work.slopes.data() + channel * n_together * size_ * panel_width;
     const double* c = work.coefficients.data();
     for (int l = 0; l < n_l_; ++l) {
       const index_t columns = n_columns(l, n_atoms);
@@ -301,7 +308,7 @@ class CoefficientContraction final : public DensityContraction {
     const Density::Workspace& ws = atom.workspace;
     const std::vector<ColumnRun> run{{0, size_, true}};
     const auto slopes_of = [&](int channel) {
-      return work.slopes.data() + (channel * rows_together + t) * size_ * panel_width;
+      return work.slopes.data() + (channel * n_together + t) * size_ * panel_width;
     };
     if (normalize_) {
       simd::Tile<panel_width> sum{};

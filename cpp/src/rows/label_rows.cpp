@@ -174,7 +174,8 @@ class LabelRowsDriver {
     scratch.k = Buffer<double>(tile);
     scratch.slope = Buffer<double>(tile);
     scratch.factor_slope = Buffer<double>(descriptor_.has_factor() ? widest_block_ : 0);
-    scratch.contracted = Buffer<double>(std::max(contracted_values, 3 * job.most_entries * stride()));
+    const index_t together = job.contractions.empty() ? 1 : job.contractions[0]->rows_together();
+    scratch.contracted = Buffer<double>(std::max(contracted_values, 3 * together * job.most_entries * stride()));
     scratch.self = Buffer<double>(scratch.contracted.size() / stride());
     return scratch;
   }

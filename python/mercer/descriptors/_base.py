@@ -86,6 +86,46 @@ class Gradients:
     neighbors: np.ndarray
 
 
+class BoundDescriptor:
+    """A descriptor with its rows of some environments: `Descriptor.bind`.
+
+    Attributes
+    ----------
+    layout : RowLayout
+    """
+
+    def __init__(self, descriptor, environments):
+        self._descriptor, self._environments = descriptor, environments
+        with naming_frames(environments.frames):
+            self._core = descriptor._core.bind(environments.structures, environments.pairs)
+        self.layout = RowLayout(*self._core.layout)
+
+    @property
+    def shape(self):
+        """Of the features, (n_rows, n_features)."""
+        return int(self.layout.offsets[-1]), self._descriptor.n_features
+
+    def transform(self, out=None):
+        """See `Descriptor.transform`."""
+        out = core.empty(*self.shape) if out is None else check_out(out, self.shape)
+        with naming_frames(self._environments.frames):
+            self._core.transform(out)
+        return out
+
+    def share(self, row_energies):
+        """See `Descriptor.share`."""
+        return self._core.share(np.ascontiguousarray(row_energies, dtype=np.float64))
+
+    def vjp(self, dY_dX):
+        """See `Descriptor.vjp`."""
+        self._descriptor._require_differentiable()
+        dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
+        if dY_dX.shape != self.shape:
+            raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {self.shape}: that of transform(frames).")
+        with naming_frames(self._environments.frames):
+            return self._core.vjp(dY_dX)
+
+
 class Descriptor:
     """Base of all descriptors: frozen dataclasses whose C++ counterpart is made at first use.
 
@@ -164,8 +204,7 @@ class Descriptor:
         >>> layout.offsets.tolist(), layout.groups.tolist()
         ([0, 3], [1, 1, 0])
         """
-        environments = self._environments(frames)
-        return RowLayout(*self._core.rows(environments.structures, environments.pairs))
+        return self.bind(frames).layout
 
     def share(self, frames, row_energies):
         """Energies of atoms from energies of rows: the sum of the parts that each row gives to its atoms.
@@ -179,17 +218,34 @@ class Descriptor:
         -------
         ndarray of shape (n_atoms,)
         """
-        environments = self._environments(frames)
-        energies = np.ascontiguousarray(row_energies, dtype=np.float64)
-        return self._core.share(environments.structures, environments.pairs, energies)
+        return self.bind(frames).share(row_energies)
 
     def orbit(self, features):
         """Rows (P, n, n_features) whose kernels with `features` add up to the covariance of the functions that these
         stand for as sparse points; the rows themselves, unless one cluster has several rows."""
         return features[None]
 
-    def _shape(self, environments):
-        return self._core.rows(environments.structures, environments.pairs)[0][-1], self.n_features
+    def bind(self, frames):
+        """The rows of `frames`, whose clusters are then found once for several calls.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, list of ase.Atoms, or Environments
+
+        Returns
+        -------
+        BoundDescriptor
+            `layout`, and `transform`, `share` and `vjp` as here, without their first argument.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> from mercer.descriptors import PairDistance
+        >>> rows = PairDistance(["H", "O"], 4.0).bind(molecule("H2O"))
+        >>> rows.transform().shape, rows.layout.groups.tolist()
+        ((3, 2), [1, 1, 0])
+        """
+        return BoundDescriptor(self, self._environments(frames))
 
     def environments(self, frames):
         """`frames` with their neighbour list, to be given to several calls in place of `frames`."""
@@ -230,12 +286,7 @@ class Descriptor:
             For structures that are not valid, atoms at the same place, elements that are not among `species`, and an
             `out` of another shape or type.
         """
-        environments = self._environments(frames)
-        shape = self._shape(environments)
-        out = core.empty(*shape) if out is None else check_out(out, shape)
-        with naming_frames(environments.frames):
-            self._core.transform(environments.structures, environments.pairs, out)
-        return out
+        return self.bind(frames).transform(out)
 
     def gradients(self, frames, out=None):
         """Derivatives of every row with respect to the positions of the atoms that change it.
@@ -302,14 +353,7 @@ class Descriptor:
         ConfigError
             For descriptors that are not differentiable.
         """
-        self._require_differentiable()
-        environments = self._environments(frames)
-        shape = self._shape(environments)
-        dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
-        if dY_dX.shape != shape:
-            raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {shape}: that of transform(frames).")
-        with naming_frames(environments.frames):
-            return self._core.vjp(environments.structures, environments.pairs, dY_dX)
+        return self.bind(frames).vjp(dY_dX)
 
     def to_dict(self):
         """The parameters as plain numbers, strings, lists and dicts, with the class under ``"type"``; what is infinite

@@ -36,7 +36,8 @@ def force_variance(descriptor, kernel, environments, match_groups=True):
     """
     if descriptor.per_frame:
         return _of_frames(descriptor, kernel, environments)
-    X, groups = descriptor.transform(environments), descriptor.rows(environments).groups
+    bound = descriptor.bind(environments)
+    X, groups = bound.transform(), bound.layout.groups
     variance = np.zeros((environments.structures.n_atoms, 3))
     atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X)
     n = X.shape[1] - descriptor.has_factor

@@ -224,11 +224,11 @@ class SparseTerm:
 
     def atom_rows(self, environments, X=None):
         """Basis functions at the atoms: (n_atoms, M)."""
-        X = self.descriptor.transform(environments) if X is None else X
-        K = self._covariance(X, self.descriptor.rows(environments).groups)
+        bound = self.descriptor.bind(environments)
+        K = self._covariance(bound.transform() if X is None else X, bound.layout.groups)
         if self.descriptor.per_atom:
             return K
-        columns = [self.descriptor.share(environments, column) for column in K.T]
+        columns = [bound.share(column) for column in K.T]
         return np.stack(columns, axis=1) if columns else np.zeros((environments.structures.n_atoms, 0))
 
     def atom_variance(self, environments):
@@ -251,7 +251,8 @@ class SparseTerm:
 
     def frame_variance(self, environments):
         """Prior variance of the energies of frames, sum_ij k(x_i, x_j) over pairs of their rows, eV^2: (n_frames,)."""
-        X, (offsets, groups) = self.descriptor.transform(environments), self.descriptor.rows(environments)
+        bound = self.descriptor.bind(environments)
+        X, (offsets, groups) = bound.transform(), bound.layout
         groups = groups if self.term.match_species else None
         if not self.descriptor.has_factor:
             return self._variance * self_kernel_sums(self.term.kernel, X, offsets, groups=groups)

@@ -41,6 +41,8 @@ class GradientContraction {
   virtual ~GradientContraction() = default;
   virtual const RowEntries& entries() const = 0;
   virtual std::unique_ptr<Scratch> make_scratch() const = 0;
+  /// Rows in one call of `apply` that cost less together than one by one.
+  virtual index_t rows_together() const { return 1; }
   /// For the entries e of rows begin .. end - 1 (counted from the first of them) and a = x, y, z:
   /// out[(3 e + a) * out_stride + q] = sum_F dX(row, F)/dvector(e, a) Q(q, F), and, where `self` is not null,
   /// self[3 e + a] = sum_F dX(row, F)/dvector(e, a) X(row, F).
