@@ -127,11 +127,14 @@ class MBTR(TensorDescriptor, StructureDescriptor):
         self._require_separate_channels()
         environments = self._environments(frames)
         frame, channel, starts, values, sizes = self._occurring(environments)
+        n_frames, n_values = len(environments.frames), int(starts[-1])
+        integer = np.int32 if max(n_values, self.n_features) < 2**31 else np.int64
         first = np.concatenate([[0], np.cumsum(sizes)])[channel]
-        columns = np.repeat(first - starts[:-1], sizes[channel]) + np.arange(starts[-1])
-        n_frames = len(environments.frames)
-        rows = np.concatenate([[0], np.cumsum(np.bincount(frame, weights=sizes[channel], minlength=n_frames))])
-        return csr_array((values, columns, rows.astype(columns.dtype)), shape=(n_frames, self.n_features))
+        columns = np.arange(n_values, dtype=integer)
+        columns += np.repeat((first - starts[:-1]).astype(integer), sizes[channel])
+        lengths = np.bincount(frame, weights=sizes[channel], minlength=n_frames)
+        rows = np.concatenate([[0], np.cumsum(lengths)]).astype(integer)
+        return csr_array((values, columns, rows), shape=(n_frames, self.n_features))
 
     def _require_separate_channels(self):
         if self.correlation is not None:

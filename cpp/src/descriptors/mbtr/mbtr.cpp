@@ -332,8 +332,13 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
   const bool rows_matter = normalization_ == MbtrNormalization::l2 || normalization_ == MbtrNormalization::valle_oganov;
   Buffer<double> rows(rows_matter ? n_frames * n_features_ : 0), norms(rows_matter ? n_frames : 0);
   if (rows_matter) compute(structures, pairs, {rows.data(), n_frames, n_features_}, {}, {}, norms.span(), nullptr);
-  Buffer<double> dY_draw(n_frames * n_raw_);  // before correlation and normalization
+  // By rows before correlation and normalization; where there are neither, dY_dX itself.
+  const bool direct = normalization_ == MbtrNormalization::none &&
+                      std::none_of(channels_.begin(), channels_.end(), [](const auto& c) { return c->mixes(); });
+  Buffer<double> dY_draw(direct ? 0 : n_frames * n_raw_);
   parallel_for(n_frames, [&] { return std::vector<double>(n_features_); }, [&](std::vector<double>& dY, index_t f) MERCER_ONE_CODE {
+    std::fill_n(dY_dstrain.row(f), 9, 0.0);
+    if (direct) return;
     std::copy_n(dY_dX.row(f), n_features_, dY.data());
     const double* row = rows.data() + f * n_features_;
     double pressure = 0;  // the volume in a normalization moves with strain
@@ -349,7 +354,6 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
       }
       for (index_t c = 0; c < n_features_; ++c) dY[c] *= factors[c];
     }
-    std::fill_n(dY_dstrain.row(f), 9, 0.0);
     for (int a = 0; a < 3; ++a) dY_dstrain(f, 4 * a) = pressure;
     for (index_t p = 0; p < n_parts; ++p) {
       channels_[p]->backward(dY.data() + offsets_[p], parts_[p]->n(), dY_draw.data() + f * n_raw_ + raw_offsets_[p]);
@@ -384,7 +388,7 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
       for_each_channel(
           parts_, channels_, w.frame, p, raw_offsets_[p],
           [&](const Part&, const Elements& z, index_t column) {
-            const double* dY = dY_draw.data() + task.frame * n_raw_ + column;
+            const double* dY = (direct ? dY_dX.row(task.frame) : dY_draw.data() + task.frame * n_raw_) + column;
             if (std::all_of(dY, dY + part.n(), [](double x) { return x == 0; })) return;
             std::fill_n(w.padded.data(), part.n() + 2 * padding, 0.0);
             std::copy_n(dY, part.n(), w.padded.data() + padding);
@@ -492,6 +496,7 @@ Mbtr::SparseRows Mbtr::transform_channels(const StructureBatch& structures, cons
   out.values = Buffer<double>(out.value_offsets.back());
   parallel_for(n_frames, [&](index_t f) MERCER_ONE_CODE {
     std::copy(rows[f].values.begin(), rows[f].values.end(), out.values.data() + out.value_offsets[f]);
+    std::vector<double>().swap(rows[f].values);
   });
   return out;
 }
