@@ -157,10 +157,12 @@ void AverageSoap::vjp(const StructureBatch& structures, const PairList& pairs, M
               std::copy_n(from + lm * n_max, n_max, to + lm * density_.n_pad() + density_.pad());
             }
           }
-          density_.reverse(pairs, i, s.ws, pair_gradients.data());
+          density_.reverse(pairs, i, s.ws, pair_gradients.data() + pairs.offsets[i]);
         }
       });
-  scatter_pair_gradients(structures, pairs, pair_gradients.span(), dY_dpositions, dY_dstrain);
+  fill(dY_dpositions, 0.0);
+  fill(dY_dstrain, 0.0);
+  scatter_pair_gradients(structures, pairs, 0, structures.n_atoms(), pair_gradients.span(), dY_dpositions, dY_dstrain);
 }
 
 void AverageSoap::gradients(const StructureBatch& structures, const PairList& pairs, MatView<double> out) const {
