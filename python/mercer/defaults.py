@@ -83,7 +83,7 @@ def choose(options, frames, labels, others=()):
         rules = _descriptor_rules(kinds[t], elements, bond, periodic, second)
         whole = part_class("descriptor", kinds[t]).per_frame
         tensors = whole or kinds[t] == "lmbtr"
-        if tensors:
+        if tensors and kinds[t] != "average_soap":
             rules = _structure_rules(kinds[t], elements, nearest, periodic, [*frames, *others])
             if any(getattr(term.descriptor, k, None) not in (None, "none") for k in ("k1", "k2", "k3", "k4")):
                 rules = {name: rule for name, rule in rules.items() if name not in ("k2", "k3")}

@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 from mercer._core import core
 from mercer.baselines import baselines_from_dicts
+from mercer.descriptors import AverageSOAP
 from mercer.errors import ModelFileError
 from mercer.gap import Coordinate, logical, number, parse_options, read_gap
 from mercer.glue import Glue, Table
@@ -211,6 +212,20 @@ def test_refusals(tmp_path, old, new, message):
     with pytest.raises(ModelFileError, match=message) as error:
         mercer.load(changed(tmp_path, (old, new)))
     assert "gap.xml" in str(error.value)
+
+
+def test_averaged_soap_in_a_potential(tmp_path):
+    """Energies are those of the mean environment, and forces their derivatives."""
+    potential = mercer.load(changed(tmp_path, ("atom_sigma=0.5", "atom_sigma=0.5 average=T")))
+    averaged = [number for number, term in enumerate(potential.terms) if isinstance(term.descriptor, AverageSOAP)]
+    assert averaged and all(not potential.terms[number].match_species for number in averaged)
+    atoms = TEST[0]
+    forces, step = potential.predict([atoms], forces=True)["forces"], 1e-4
+    moved = [atoms.copy() for _ in range(2)]
+    moved[0].positions[1, 2] += step
+    moved[1].positions[1, 2] -= step
+    energies = potential.predict(moved)["energy"]
+    assert abs(forces[1, 2] + (energies[0] - energies[1]) / (2 * step)) <= 1e-6 * max(1, np.abs(forces).max())
 
 
 def test_sparse_files(tmp_path):

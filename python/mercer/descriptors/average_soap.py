@@ -34,6 +34,7 @@ class AverageSOAP(SOAP):
     """
 
     centers: tuple | None = field(default=None, kw_only=True)
+    per_frame = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,6 +52,10 @@ class AverageSOAP(SOAP):
             return core.AverageSoap(self._parameters(self.l_max), self.normalize, list(self.centers or ()))
         except ValueError as error:
             raise ConfigError(f"AverageSOAP: {error}") from None
+
+    def kind_labels(self):
+        """Name of the one group that the rows are in."""
+        return [("structure",)]
 
     def raw_gradients(self, frames, out=None):
         """Refused: rows are of frames; use `gradients`."""
