@@ -209,7 +209,7 @@ def _length_scale_rules(kernel, rows):
     sums = kernel.type == "laplacian"
     distances = [np.linalg.norm(rows[:i] - row, ord=1 if sums else 2, axis=1) for i, row in enumerate(rows)]
     typical = float(np.median(np.concatenate(distances))) if len(rows) > 1 else 0.0
-    times = 20.0 if sums else 2.5
+    times = 20.0 if sums else 4.0
     value = float(f"{times * typical:.3g}") or 1.0
     return {"length_scale": (value, f"{times:g} times the median distance of rows, {typical:.3g}")}
 
