@@ -5,8 +5,10 @@ import dataclasses
 import mpmath
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from mercer import GPR, KRR, SOAP, SparseGPR
+from mercer.descriptors import AverageSOAP
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import (
     STRUCTURE_KERNELS,
@@ -217,6 +219,33 @@ def test_rematch_that_does_not_converge_says_so():
         REMatch(gamma=0.1, max_sweeps=2, normalize=False)(X[:1], X[1:])
 
 
+def test_rule_of_scalings():
+    """DScribe's rule: v first, tested in every sweep but each fifth, counted from 0; and the numbers it gave."""
+
+    def value(k, alpha, threshold):
+        E, u, v = np.exp(-(1 - k) / alpha), np.full(len(k), 1 / len(k)), np.full(k.shape[1], 1 / k.shape[1])
+        change, sweep = 1.0, 0
+        while change > threshold:
+            before = u, v
+            v = 1 / k.shape[1] / (E.T @ u)
+            u = 1 / len(k) / (E @ v)
+            if sweep % 5:
+                change = sum(np.sum((a - b) ** 2) / np.sum(a**2) for a, b in zip((u, v), before, strict=True))
+            sweep += 1
+        return np.sum(u[:, None] * E * v * k), sweep
+
+    X, sweeps = random_rows([3, 5, 4, 8, 6], 1), set()
+    for alpha, threshold in [(0.3, 1e-3), (0.1, 1e-6), (0.05, 1e-6), (0.02, 1e-4), (1.0, 1e-9)]:
+        options = {"gamma": 2 * alpha, "tolerance": threshold, "stop": "scalings", "match_groups": False}
+        K = REMatch(**options, normalize=False)(X)
+        for a in range(5):
+            for b in range(a, 5):
+                expected, n = value(X[[a]].features @ X[[b]].features.T, alpha, threshold)
+                sweeps.add(n)
+                assert abs(K[a, b] - expected) <= 1e-13 and K[b, a] == K[a, b]
+    assert {2, 3, 5, 7} <= sweeps
+
+
 def test_linear_equals_dot_product_of_summed_features():
     X = random_rows([3, 5, 4])
     summed = X.sums(X.features)
@@ -343,6 +372,35 @@ def test_tools_of_scikit_learn(molecules):
     mask = np.arange(len(rows)) % 3 == 0
     assert len(rows[mask]) == mask.sum() and len(rows[-1]) == 1
     assert np.array_equal(rows[mask].features, np.concatenate([rows[[s]].features for s in np.flatnonzero(mask)]))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_average_soap_is_the_power_spectrum_of_averaged_coefficients(molecules, normalize):
+    frames, _ = molecules
+    settings = {"radial_scaling": {"rate": 1.0, "scale": 2.0, "exponent": 4}, "normalize": normalize}
+    descriptor = AverageSOAP(SPECIES, 3.5, 3, 2, 0.4, **settings)
+    soap = SOAP(SPECIES, 3.5, 3, 2, 0.4, **settings)
+    assert descriptor.feature_labels() == soap.feature_labels()
+    rows = descriptor.transform(frames[:6])
+
+    def lm(order):
+        return slice(order**2, (order + 1) ** 2)
+
+    for atoms, row in zip(frames, rows, strict=False):
+        c = soap.coefficients(atoms).mean(axis=0)
+        expected = []
+        for a, b, n, m, order in soap.feature_labels():
+            a, b = SPECIES.index(a), SPECIES.index(b)
+            p = np.sum(c[a, lm(order), n] * c[b, lm(order), m]) / np.sqrt(2 * order + 1)
+            expected.append(p * (1 if (a, n) == (b, m) else np.sqrt(2)))
+        expected = np.array(expected) / (np.linalg.norm(expected) if normalize else 1)
+        assert np.abs(row - expected).max() <= 1e-13 * np.abs(expected).max()
+    alone = SOAP(["H"], 3.5, 3, 2, 0.4).transform(Atoms("H"))
+    assert np.abs(AverageSOAP(["H"], 3.5, 3, 2, 0.4).transform(Atoms("H")) - alone).max() <= 1e-15
+    with pytest.raises(ConfigError, match="use gradients"):
+        descriptor.raw_gradients(frames[0])
+    with pytest.raises(ConfigError, match="use transform"):
+        descriptor.transform_blocks(frames[0])
 
 
 def indefinite_rows():
