@@ -177,6 +177,7 @@ class MultiKernel:
         Parameters
         ----------
         X, Y : as of a call
+            Y None: the gradient is through both operands.
         dL_dK : array_like of shape (n, m)
 
         Returns
@@ -184,6 +185,8 @@ class MultiKernel:
         ndarray of shape (n_rows, n_features), or list of them
         """
         dL_dK = np.asarray(dL_dK, dtype=np.float64)
+        if Y is None:
+            return self.vjp(X, X, dL_dK + dL_dK.T, n_threads=n_threads)
         sets = X.sets if isinstance(X, MultiRows) else [X if isinstance(X, StructureRows) else feature_rows(X, "X")]
         gradients = [np.zeros((rows.features if isinstance(rows, StructureRows) else rows).shape) for rows in sets]
         xs, ys = self._rows(X, "X"), self._rows(Y, "Y")

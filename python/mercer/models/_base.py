@@ -126,10 +126,11 @@ class DenseRegressor(KernelRegressor):
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like of shape (n_samples, n_features), StructureRows or MultiRows
+            What the kernel compares: rows, structures, or several sets of them (see `mercer.kernels`).
         y : array_like of shape (n_samples,) or (n_samples, n_targets)
         groups : array_like of shape (n_samples,), optional
-            The kernel of rows of different groups (species) is zero.
+            The kernel of rows of different groups (species) is zero. Not for structures, whose rows have groups.
 
         Returns
         -------

@@ -32,8 +32,8 @@ class GPR(DenseRegressor):
         log p(y), summed over targets.
     jitter_ : float
         What was added to the diagonal, over delta^2.
-    X_fit_ : ndarray of shape (n_samples, n_features)
-        Training rows; None for precomputed kernels.
+    X_fit_ : ndarray of shape (n_samples, n_features), StructureRows or MultiRows
+        Training data; None for precomputed kernels.
     system_ : mercer.linalg.DenseSystem
         The factorisation.
 

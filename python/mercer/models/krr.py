@@ -20,8 +20,8 @@ class KRR(DenseRegressor):
     ----------
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Weights c.
-    X_fit_ : ndarray of shape (n_samples, n_features)
-        Training rows; None for precomputed kernels.
+    X_fit_ : ndarray of shape (n_samples, n_features), StructureRows or MultiRows
+        Training data; None for precomputed kernels.
     system_ : mercer.linalg.DenseSystem
         The factorisation.
 
@@ -43,6 +43,18 @@ class KRR(DenseRegressor):
     >>> model = KRR(Gaussian(length_scale=0.5), alpha=1e-8).fit(X, np.sin(X[:, 0]))
     >>> bool(abs(model.predict([[1.05]])[0] - np.sin(1.05)) < 1e-4)
     True
+
+    Energies of whole structures, and forces:
+
+    >>> from ase.build import molecule
+    >>> from mercer import SOAP
+    >>> from mercer.kernels import Polynomial, REMatch, StructureRows
+    >>> frames, soap = [molecule(name) for name in ("H2O", "H2O2", "CH4", "CO2")], SOAP(["H", "C", "O"], 4.0, 4, 3, 0.5)
+    >>> rows = StructureRows.of(soap, frames)
+    >>> model = KRR(REMatch(Polynomial(zeta=2), gamma=2.0), alpha=1e-6).fit(rows, [-10.1, -18.9, -17.4, -17.1])
+    >>> forces = -soap.vjp(frames, model.gradient(rows))[0]
+    >>> forces.shape
+    (15, 3)
     """
 
     def __init__(self, kernel=None, alpha=1e-6):

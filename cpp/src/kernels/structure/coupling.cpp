@@ -13,7 +13,7 @@ namespace {
 
 /// exp(-range) and its inverse stay far from the limits of a double.
 constexpr double largest_range = 300;
-/// Of 2 k / gamma, where a few sweeps from nothing converge; gammas that are smaller start from the result of twice themselves,
+/// Of 2 k / gamma, where a few sweeps from nothing converge; smaller gammas start from the result of twice themselves,
 /// found to this tolerance.
 constexpr double easy_range = 16, rough_tolerance = 1e-3;
 /// A Newton step costs about as much as this many sweeps, which is also how often the rate is looked at.
