@@ -273,7 +273,7 @@ def test_multi_kernel(structures):
     kernel = MultiKernel([(0.5, wrap(Linear())), (2.0, wrap(Linear()))])
     assert np.abs(kernel(*sets) - expected).max() <= 1e-13
     assert np.abs(np.concatenate(kernel.vjp(*sets, W), axis=1) - dX[:, [0, 1, 2, 3, 5]]).max() <= 1e-13
-    W = np.random.default_rng(1).normal(size=(len(X), len(X)))
+    W = np.random.default_rng(1).normal(size=(len(sets[0]), len(sets[0])))
     both = np.concatenate(kernel.vjp(sets[0], None, W), axis=1)
     assert np.abs(both - np.concatenate(kernel.vjp(sets[0], sets[0], W + W.T), axis=1)).max() <= 1e-13
     assert np.abs(kernel.diag(sets[0]) - kernel(sets[0]).diagonal()).max() <= 1e-13
