@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class SOAP(PerCenter):
         if self.average == "inner":
             c = self._inner.coefficients(frames)
             means = [c[s + k.rows].mean(axis=0) for s, k in zip(starts[:-1], listed, strict=True)]
-            return [self._blocks.take(self._blocks.products(mean, mean)) for mean in means]
+            return [self._blocks.take(self._blocks.products(mean)) for mean in means]
         X = self._inner.transform(frames)
         rows = [self._blocks.take(X[s + k.rows]) for s, k in zip(starts[:-1], listed, strict=True)]
         return rows if self.average == "off" else [r.mean(axis=0) for r in rows]
@@ -139,28 +140,30 @@ class SOAP(PerCenter):
     def _take(self, gradients):
         return self._blocks.take(gradients)
 
+    @cached_property
+    def _central_slopes(self):
+        """The Gaussian of a centre, at a small vector v from it, has c_n1m = w I'_n1(0) |v| Y_1m(v): w I'_n1(0) times
+        that over v_m, (n_max,)."""
+        soap = self._inner
+        basis = get_radial_basis({"name": soap.radial_basis, **dict(soap.radial_options)})
+        _, slopes = basis.integrals([0.0], soap.n_max, 1, soap.r_cut, soap.sigma, cutoff=soap.cutoff)
+        return soap.central_weight * math.sqrt(3 / (4 * math.pi)) * slopes[0, 1]
+
     def _own(self, centers, rows):
         soap = self._inner
-        raw = soap.raw_gradients(centers.atoms)
         derivatives = {row: np.zeros((3, soap.n_features)) for row in rows}
-        for e in np.flatnonzero((raw.centers == raw.neighbors) & np.isin(raw.centers, rows)):  # its images
-            columns, values = raw.pair(e)
-            derivatives[raw.centers[e]][:, columns] += values
+        if centers.atoms.pbc.any():  # its images
+            raw = soap.raw_gradients(centers.atoms)
+            for e in np.flatnonzero((raw.centers == raw.neighbors) & np.isin(raw.centers, rows)):
+                columns, values = raw.pair(e)
+                derivatives[raw.centers[e]][:, columns] += values
         if soap.l_max == 0 or soap.central_weight == 0:
             return derivatives
-        # Its own Gaussian at a small vector v from the centre: c_n1m = w I'_n1(0) |v| Y_1m(v), in the order y, z, x.
-        options = {"name": soap.radial_basis, **dict(soap.radial_options)}
-        basis = get_radial_basis(options)
-        _, slopes = basis.integrals([0.0], soap.n_max, 1, soap.r_cut, soap.sigma, cutoff=soap.cutoff)
-        slopes = soap.central_weight * math.sqrt(3 / (4 * math.pi)) * slopes[0, 1]
+        channels = np.eye(soap.n_channels) if soap.channels is None else np.array(soap.channels)
         c = soap.coefficients(centers.atoms)
         for row, derivative in derivatives.items():
-            species = soap.species.index(centers.atoms.numbers[row])
-            channels = np.eye(soap.n_channels)[species] if soap.channels is None else np.array(soap.channels[species])
-            for axis, m in enumerate((3, 1, 2)):
-                change = np.zeros_like(c[row])
-                change[:, m] = channels[:, None] * slopes
-                derivative[axis] += self._blocks.products(c[row], change) + self._blocks.products(change, c[row])
+            change = np.outer(channels[soap.species.index(centers.atoms.numbers[row])], self._central_slopes)
+            derivative += self._blocks.moved(c[row], change)
         return derivatives
 
 
@@ -300,14 +303,29 @@ class _Blocks:
         k = self.pairs.index(pair)
         return slice(int(self.offsets[k]), int(self.offsets[k + 1]))
 
-    def products(self, c, d):
-        """mercer's columns as a bilinear form of coefficients (n_channels, n_lm, n_max), not symmetrised."""
+    def products(self, c):
+        """mercer's columns of coefficients (n_channels, n_lm, n_max)."""
         upper = np.triu_indices(self.n_max)
         blocks = []
         for a in range(len(c)):
             for b in range(a, len(c)):
                 for angular in range(self.n_l):
                     m = slice(angular**2, (angular + 1) ** 2)
-                    block = c[a, m].T @ d[b, m] / math.sqrt(2 * angular + 1)
+                    block = c[a, m].T @ c[b, m] / math.sqrt(2 * angular + 1)
                     blocks.append(block[upper] / self.triangle if a == b else block.ravel() * math.sqrt(2))
         return np.concatenate(blocks)
+
+    def moved(self, c, change):
+        """How mercer's columns change (3, n), where the coefficients of l = 1 along x, or y, or z change by `change`
+        (n_channels, n_max)."""
+        upper = np.triu_indices(self.n_max)
+        blocks = []
+        for a in range(len(c)):
+            for b in range(a, len(c)):
+                x, y = c[a, [3, 1, 2]], c[b, [3, 1, 2]]  # of m = 1, -1, 0: along x, y, z
+                part = (change[a][:, None] * y[:, None, :] + x[:, :, None] * change[b]) / math.sqrt(3)
+                part = part[:, upper[0], upper[1]] / self.triangle if a == b else part.reshape(3, -1) * math.sqrt(2)
+                block = np.zeros((3, self.n_l, part.shape[1]))
+                block[:, 1] = part
+                blocks.append(block.reshape(3, -1))
+        return np.concatenate(blocks, axis=1)
