@@ -156,14 +156,12 @@ double Soap::transpose_coefficients(const Density::Workspace& ws, Scratch& scrat
     for (int m0 = 0; m0 < m_pad; m0 += tile_rows) {
       for_tiles(0, m_pad, [&](auto tile, int column) {
         using TileType = decltype(tile);
-        TileType total[tile_rows] = {};
+        TileType sum[tile_rows] = {};
         for (int k = 0; k < ws.n_present; ++k) {
           const double* t = scratch.transposed.data() + k * channel + l_offsets_[l];
-          TileType sum[tile_rows];
-          tile_product(t + m0, 1, m_pad, t + column, m_pad, n_pad, sum);
-          for (int r = 0; r < tile_rows; ++r) total[r].add(1.0, sum[r]);
+          add_tile_product(t + m0, 1, m_pad, t + column, m_pad, n_pad, sum);
         }
-        for (int r = 0; r < tile_rows; ++r) total[r].store(gram + (m0 + r) * m_pad + column);
+        for (int r = 0; r < tile_rows; ++r) sum[r].store(gram + (m0 + r) * m_pad + column);
       });
     }
     norm += squared_norm(gram, static_cast<index_t>(m_pad) * m_pad);
