@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 import yaml
 from ase.build import bulk, molecule
+from mercer import config
 from mercer.cli import main
 from mercer.config import load_options
-from mercer.descriptors import DESCRIPTORS
 from mercer.errors import ConfigError
 from test_cli import fails
 
-OF_STRUCTURES = {name: cls for name, cls in DESCRIPTORS.items() if cls.per_frame}
-SNAKE = {"CoulombMatrix": "coulomb_matrix", "BagOfBonds": "bag_of_bonds", "InversePowers": "inverse_powers"}
-SNAKE |= {"SineMatrix": "sine_matrix", "InverseDistances": "inverse_distances", "MBTR": "mbtr"}
-SNAKE |= {"EwaldMatrix": "ewald_matrix"}
+#: {class: name in files} of all descriptors of structures.
+OF_STRUCTURES = {cls: name for name, cls in config._registered()["descriptor"].items() if cls.per_frame}
 OF_CRYSTALS = ("SineMatrix", "EwaldMatrix")
 
 
@@ -48,16 +46,13 @@ def here(tmp_path, monkeypatch):
     mercer.set_num_threads(0)
 
 
-def test_every_descriptor_of_structures_has_a_name():
-    assert set(SNAKE) == set(OF_STRUCTURES)
-
-
-@pytest.mark.parametrize("name", SNAKE)
-def test_defaults_make_a_model(here, name):
+@pytest.mark.parametrize("cls", OF_STRUCTURES)
+def test_defaults_make_a_model(here, cls):
     """Of molecules, or else of crystals, from nothing but the name; the same again from the effective configuration."""
-    cls, file = OF_STRUCTURES[name], "crystals.extxyz" if name in OF_CRYSTALS else "molecules.extxyz"
+    name = cls.__name__
+    file = "crystals.extxyz" if name in OF_CRYSTALS else "molecules.extxyz"
     arguments = ["fit", file, "--test-fraction", "0.3", "-o", "run", "-q", "--threads", "1"]
-    assert main([*arguments, "--representation", SNAKE[name]]) == 0
+    assert main([*arguments, "--representation", OF_STRUCTURES[cls]]) == 0
     potential = mercer.load("run/model.mercer")
     (term,) = potential.terms_
     assert isinstance(term.descriptor, cls)
@@ -79,7 +74,7 @@ def test_defaults_make_a_model(here, name):
     assert ("mercer_forces" in predicted[0].arrays) == differentiable
     assert {"mercer_energy", "mercer_energy_std"} <= set(predicted[0].info)
     assert main(["evaluate", "run/model.mercer", file, "-q"]) == 0
-    assert main(["fit", file, "--representation", SNAKE[name], "--dry-run"]) == 0
+    assert main(["fit", file, "--representation", OF_STRUCTURES[cls], "--dry-run"]) == 0
 
 
 def test_local_tensors(here):
@@ -93,9 +88,9 @@ def test_local_tensors(here):
     assert type(potential.terms_[0].term.kernel).__name__ == "Gaussian"
 
 
-@pytest.mark.parametrize("name", ["InversePowers", "MBTR"])
+@pytest.mark.parametrize("name", ["inverse_powers", "mbtr"])
 def test_crystals(here, name):
-    arguments = ["fit", "crystals.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", SNAKE[name]]
+    arguments = ["fit", "crystals.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", name]
     assert main(arguments) == 0
     descriptor = mercer.load("run/model.mercer").terms_[0].descriptor
     assert np.isfinite(descriptor.r_cut)
