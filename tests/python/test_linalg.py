@@ -8,7 +8,15 @@ import pytest
 from mercer import threads
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import Gaussian
-from mercer.linalg import SOLVERS, DenseSystem, SparseCovariance, SparseSystem, whitening_factor
+from mercer.linalg import (
+    SOLVERS,
+    DenseSystem,
+    SparseCovariance,
+    SparseSystem,
+    is_positive_semidefinite,
+    smallest_eigenvalue,
+    whitening_factor,
+)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 SIGMA = 0.05
@@ -408,3 +416,49 @@ def test_dense_jitter():
         DenseSystem(np.eye(3), -1.0)
     with pytest.raises(DataError, match=r"noise has shape \(2,\)"):
         DenseSystem(np.eye(3), [1.0, 1.0])
+
+
+def test_dense_system_in_pieces_and_on_threads():
+    """Larger than a piece of the factorisation, with enough work for threads."""
+    rng = np.random.default_rng(0)
+    n = 1200
+    half = rng.normal(size=(n, n)) / np.sqrt(n)
+    K, y = half @ half.T, rng.normal(size=(n, 2))
+    results = []
+    for n_threads in (1, 2):
+        with threads(n_threads):
+            system = DenseSystem(K, 0.1)
+            results.append(
+                [
+                    system.solve(y),
+                    system.inverse(),
+                    system.leave_out(y),
+                    system.variance(K[:300], K.diagonal()[:300]),
+                    system.covariance(K[:300], K[:300, :300]),
+                ]
+            )
+    for one, two in zip(*results, strict=True):
+        assert np.array_equal(one, two)
+    C = K + 0.1 * np.eye(n)
+    assert np.abs(C @ results[0][0] - y).max() <= 1e-10
+    assert np.abs(C @ results[0][1] - np.eye(n)).max() <= 1e-10
+    expected = K[:300, :300] - K[:300] @ np.linalg.solve(C, K[:, :300])
+    assert np.abs(results[0][4] - expected).max() <= 1e-11
+    assert np.abs(results[0][3] - expected.diagonal()).max() <= 1e-11
+    K[700, 700] -= 10
+    with pytest.raises(DataError, match="not positive definite"):
+        DenseSystem(K, 0.1)
+
+
+def test_definiteness():
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(300, 400))
+    K = half @ half.T
+    assert is_positive_semidefinite(K)
+    assert is_positive_semidefinite(half.T @ half)  # of rank 300
+    values, vectors = np.linalg.eigh(K)
+    values[0] = -1e-3 * values[-1]
+    K = vectors * values @ vectors.T
+    assert not is_positive_semidefinite(K)
+    assert abs(smallest_eigenvalue(K) - values[0]) <= 0.01 * values[-1]
+    assert abs(smallest_eigenvalue(K[:20, :20]) - np.linalg.eigvalsh(K[:20, :20])[0]) <= 1e-9
