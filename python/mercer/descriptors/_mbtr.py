@@ -335,7 +335,8 @@ class TensorDescriptor(Descriptor):
             Where more than 1 % of the weight of all tuples is beside the grid.
         """
         environments = self._environments(frames)
-        shape = self.bind(environments).shape
+        structures = environments.structures
+        shape = structures.n_frames if self.per_frame else structures.n_atoms, self.n_features
         out = core.empty(*shape) if out is None else check_out(out, shape)
         with naming_frames(environments.frames):
             total, outside = self._core.transform_weighed(environments.structures, environments.pairs, out)

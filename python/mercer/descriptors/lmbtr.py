@@ -43,6 +43,11 @@ class LMBTR(TensorDescriptor):
     ConfigError
         For a parameter outside its range, naming it.
 
+    Warns
+    -----
+    UserWarning
+        `transform`: where more than 1 % of the weight of all tuples is beside the grid.
+
     Examples
     --------
     >>> from ase.build import molecule

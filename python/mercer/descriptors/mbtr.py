@@ -50,6 +50,11 @@ class MBTR(TensorDescriptor, StructureDescriptor):
     ConfigError
         For a parameter outside its range, naming it.
 
+    Warns
+    -----
+    UserWarning
+        `transform`: where more than 1 % of the weight of all tuples is beside the grid.
+
     Examples
     --------
     >>> from ase.build import molecule
