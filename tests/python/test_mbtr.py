@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from descriptor_conformance import assert_close, difference, random_atoms
 from mercer._core import core
-from mercer.descriptors import LMBTR, MBTR, Descriptor, MBTRPart
+from mercer.descriptors import LMBTR, MBTR, MBTRPart
 from mercer.errors import ConfigError, DataError
 from scipy.special import erf
 
@@ -221,10 +221,7 @@ def test_values_of_every_geometry_and_line(geometry, cell, all_tuples):
 
 def transform(mbtr, atoms):
     """Without the warning about the grid."""
-    out = np.empty((1 if isinstance(mbtr, MBTR) else len(atoms), mbtr.n_features))
-    environments = mbtr.environments(atoms)
-    mbtr._core.transform(environments.structures, environments.pairs, out)
-    return out
+    return mbtr.bind(atoms).transform()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -499,10 +496,8 @@ def test_sharp_ends():
     crystal = random_atoms(1, n=3, species=["C"], length=3.0)
     for geometry in ("distance", "cosine", "cosine_dihedral"):
         short = mbtr_of(geometry, ["C"], weight=weight_of("exponential", scale=1.0), threshold=0.005)
-        longer = Descriptor.environments(short, crystal), mercer.descriptors.Environments.of(crystal, short.r_cut * 1.3)
-        X = [np.empty((1, short.n_features)) for _ in longer]
-        for out, environments in zip(X, longer, strict=True):
-            short._core.transform(environments.structures, environments.pairs, out)
+        wide = mercer.descriptors.Environments.of(crystal, short.r_cut * 1.3)
+        X = short.bind(crystal).transform(), short.bind(wide).transform()
         np.testing.assert_array_equal(*X)
 
 
