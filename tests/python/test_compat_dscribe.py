@@ -133,6 +133,18 @@ def test_soap_does_not_depend_on_the_cell():
     assert (still.create(CRYSTAL) == still.create(free)).all()
 
 
+def test_points_on_images_of_atoms():
+    soap = SOAP(species=["Ga", "As", "O"], periodic=True, **SMALL)
+    expected = soap.create(CRYSTAL)
+    for shift in ([0, 0, 0], [1, -2, 3], [-1, 0, 0], [0, 5, -7]):
+        for tiny in (0.0, 3e-7, -3e-7):
+            points = (CRYSTAL.positions + shift @ CRYSTAL.cell.array + tiny).tolist()
+            assert (soap.create(CRYSTAL, centers=points) == expected).all()
+    point = CRYSTAL.positions[0] + [2e-6, 0, 0]
+    with pytest.raises(DataError, match="atoms 0 and 4"):
+        soap.create(CRYSTAL, centers=[point.tolist()])
+
+
 def test_many_functions_are_exact():
     """At n_max = 14 the root that DScribe takes in double precision has lost all digits; the density has not."""
     soap = SOAP(species=["Si"], r_cut=5.0, n_max=14, l_max=1, sigma=0.5, periodic=True)
