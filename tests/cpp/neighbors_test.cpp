@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -134,6 +135,25 @@ TEST_CASE("pair list: empty batches and frames") {
   StructureBatch batch;
   batch.append({nullptr, 0, 3}, Span<const std::int32_t>(), {}, {});
   CHECK(build_pair_list(batch, 3.0).n_atoms() == 0);
+}
+
+TEST_CASE("pair list: an infinite cutoff gives all pairs, a cutoff of 0 none") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  StructureBatch batch = two_atoms(1);
+  const std::vector<double> positions{0, 0, 0, 50, 0, 0, 0, 90, 0};
+  const std::vector<std::int32_t> numbers{1, 6, 8};
+  batch.append({positions.data(), 3, 3}, numbers, {}, {});
+  const PairList all = build_pair_list(batch, inf), wide = build_pair_list(batch, 1000.0);
+  REQUIRE(all.n_pairs() == 8);
+  REQUIRE(wide.n_pairs() == 8);
+  CHECK(std::equal(all.offsets.span().begin(), all.offsets.span().end(), wide.offsets.data()));
+  CHECK(std::equal(all.neighbors.span().begin(), all.neighbors.span().end(), wide.neighbors.data()));
+  CHECK(std::equal(all.vectors.span().begin(), all.vectors.span().end(), wide.vectors.data()));
+  CHECK(build_pair_list(batch, 0).n_pairs() == 0);
+  CHECK(build_pair_list(batch, 0).n_atoms() == 5);
+  const Mat3 cube{{{4, 0, 0}, {0, 4, 0}, {0, 0, 4}}};
+  CHECK(error_of(two_atoms(1, cube, {false, true, false}), inf).find("frame 0: is periodic") == 0);
+  CHECK(error_of(two_atoms(0), inf).find("frame 0: atoms 0 and 1 coincide") == 0);
 }
 
 TEST_CASE("pair list: mistakes are named") {
