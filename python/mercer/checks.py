@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mercer.pair_fit import pair_fit
 from mercer.structures import as_frames, read_labels, unit_factor
 from mercer.targets import count_species, is_isolated_config, sum_over_frames
 
@@ -20,7 +21,9 @@ SAME = 1e-3
 NET_FORCE, NET_FORCE_PART = 5e-3, 0.05
 #: Median RMS force component (eV/Angstrom) and cohesive energy (eV per atom) above which another unit is likely.
 LARGE_FORCE, LARGE_COHESION = 10.0, 15.0
-
+#: Part of the square of the forces that a pair potential must explain to be compared with, and factor between its
+#: energies and the labels beyond which units differ.
+FITTED, SLOPE = 0.8, 5.0
 #: Frames compared pair by pair in one group, at most.
 _COMPARED = 250
 #: Total energies of free atoms, hartree, Z = 1 to 18: Hartree-Fock limit, E. Clementi and C. Roetti, At. Data Nucl.
@@ -73,11 +76,13 @@ def check_data(frames, labels=None):
     if not len(usable):
         return []
     frames, labels = frames.take(usable), labels.take(usable)
+    fit = pair_fit(frames, labels)
+    wrong_forces = energies_against_forces(frames, labels) or energies_against_fit(fit)
     found = [
         zero_forces(frames, labels),
         net_forces(frames, labels),
-        virial_sign(frames, labels),
-        energies_against_forces(frames, labels) or units_by_size(frames, labels, isolated),
+        virial_sign(frames, labels, None if wrong_forces else fit),
+        wrong_forces or units_by_size(frames, labels, isolated),
         duplicates(frames, labels),
     ]
     return [finding for finding in found if finding is not None]
@@ -122,11 +127,13 @@ def net_forces(frames, labels):
 # ------------------------------------------------------------------------------------------------ virial
 
 
-def virial_sign(frames, labels):
-    """Virials that grow with the volume, where those of stable matter fall.
+def virial_sign(frames, labels, fit=None):
+    """Virials that grow with the volume, where those of stable matter fall, or that contradict the forces.
 
-    Within a composition, the pressure tr(virial) / (3 V) is compared with the volume per atom, since dP/dV < 0.
+    Within a composition, the pressure tr(virial) / (3 V) is compared with the volume per atom, since dP/dV < 0; and
+    traces with those of a pair potential that was fitted to the forces (`fit`).
     """
+    against_fit = fit is not None and fit.forces > FITTED and fit.virial is not None and fit.virial < -0.5
     has = labels.has("virial") & np.array([atoms.pbc.all() for atoms in frames], bool)
     groups = defaultdict(list)
     for k in np.flatnonzero(has):
@@ -140,12 +147,14 @@ def virial_sign(frames, labels):
         if len(members) >= 10 and per_atom.std() > 0.01 * per_atom.mean() and pressure.std() > 0:
             volumes.append((per_atom - per_atom.mean()) / per_atom.std())
             pressures.append((pressure - pressure.mean()) / pressure.std())
-    if not volumes or np.mean(np.concatenate(volumes) * np.concatenate(pressures)) < 0.6:
+    grows = volumes and np.mean(np.concatenate(volumes) * np.concatenate(pressures)) >= 0.6
+    if not grows and not against_fit:
         return None
     key = labels.found.get("virial", labels.found.get("stress", ("",)))[0]
     return Finding(
         "virial_sign",
-        f"the virial (key {key}) grows with the volume, where that of stable matter falls, so its sign seems to be "
+        f"the virial (key {key}) {'grows with the volume, where that of stable matter falls' if grows else 'falls'}"
+        f"{'' if grows else ' where that of a pair potential with the same forces grows'}, so its sign seems to be "
         "reversed; mercer expects virial = -volume * stress, in eV, positive in compression, and a stress that is "
         "positive in tension, as ASE does. Correct the file, or leave it out with --key virial=none --key stress=none",
     )
@@ -189,6 +198,37 @@ def energies_against_forces(frames, labels):
     else:
         hint = f"as if {'energies' if kind == 'energy' else 'forces'} were in {unit}: try --units {kind}={unit}"
     return Finding("units", f"{basis}; {hint}")
+
+
+def energies_against_fit(fit):
+    """Energies that are many times what a pair potential gives that was fitted to the forces, or the reverse of it.
+
+    That potential tells the size within a factor of three only, but also of disordered frames.
+    """
+    if fit is None or fit.energy is None or fit.forces < FITTED or abs(fit.energy[0]) < 0.9:
+        return None
+    slope = fit.energy[1]
+    basis = f"energies vary by {slope:.2g} times what a pair potential fitted to the forces gives"
+    if slope < 0:
+        return Finding(
+            "units",
+            f"{basis}: the forces seem to be gradients, with the opposite sign. mercer expects forces, -dE/dr; correct "
+            "the file",
+        )
+    if 1.0 / SLOPE < slope < SLOPE:
+        return None
+    known = {
+        f"{kind} in {unit}": unit_factor(kind, unit) ** (1 if kind == "forces" else -1)
+        for kind, units in (("energy", _ENERGY_UNITS), ("forces", _FORCE_UNITS))
+        for unit in units
+    }
+    likely = [name for name, factor in known.items() if abs(np.log(slope / factor)) < np.log(3.0)]
+    guesses = f" (it would be so with {', '.join(likely)})" if likely else ""
+    return Finding(
+        "units",
+        f"{basis}{guesses}: units of energies and forces seem to differ; check both (--units energy=..., "
+        "--units forces=...)",
+    )
 
 
 def units_by_size(frames, labels, isolated=None):

@@ -121,11 +121,15 @@ def test_reversed_stress(good):
     only(changed(good, as_virial), "virial_sign", "REF_stress", "tension")
 
 
-def test_virials_of_one_volume_say_nothing(good):
+def test_virials_of_one_volume_say_nothing_without_forces(good):
     def reverse(k, atoms):
         atoms.info["REF_virial"] = -atoms.info["REF_virial"]
 
-    assert names(changed(good[14:], reverse)) == []
+    def without(k, atoms):
+        del atoms.arrays["REF_forces"]
+
+    only(changed(good[14:], reverse), "virial_sign", "same forces")
+    assert names(changed(changed(good[14:], reverse), without)) == []
 
 
 @pytest.mark.parametrize(
@@ -204,6 +208,46 @@ def test_large_forces():
         atoms.arrays["REF_forces"] = forces - forces.mean(axis=0)
         frames.append(atoms)
     only(frames, "units", "kcal/mol", "forces=kcal/mol/angstrom")
+
+
+def disordered(n=24, seed=0):
+    """Cells of gold and copper of other shapes and numbers of atoms, no two alike, with labels of EMT."""
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(n):
+        atoms = bulk("Cu", a=float(rng.uniform(3.5, 3.9)), cubic=True) * (2, 1, int(rng.integers(1, 3)))
+        atoms.numbers[rng.permutation(len(atoms))[: rng.integers(1, 4)]] = 79
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 0.02, (3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(0, rng.uniform(0.05, 0.3), atoms.positions.shape)
+        atoms.calc = EMT()
+        frame = atoms.copy()
+        frame.info = {"REF_energy": atoms.get_potential_energy()}
+        frame.arrays["REF_forces"] = atoms.get_forces()
+        frame.info["REF_stress"] = atoms.get_stress(voigt=False)
+        frames.append(frame)
+    return frames
+
+
+@pytest.mark.parametrize(
+    "energy, forces, part",
+    [
+        (23.06, 1.0, "energy in kcal/mol"),
+        (1 / 27.2114, 1.0, "energy in hartree"),
+        (1.0, 1 / 51.42, "forces in hartree/bohr"),
+        (1.0, 23.06, "forces in kcal/mol/angstrom"),
+        (1.0, -1.0, "opposite sign"),
+    ],
+)
+def test_units_of_disordered_frames(energy, forces, part):
+    frames = disordered()
+    assert names(frames) == []
+    only(changed(frames, scale(energy, forces)), "units", part)
+
+
+def test_reversed_stress_of_disordered_frames():
+    def reverse(k, atoms):
+        atoms.info["REF_stress"] *= -1
+
+    only(changed(disordered(), reverse), "virial_sign", "REF_stress")
 
 
 def test_duplicates(good):

@@ -33,7 +33,9 @@ def load(path, *, baseline=None):
     """
     path = Path(path)
     if _starts_with_xml(path):
-        return load_gap(Potential, path)
+        potential = load_gap(Potential, path)
+        potential.path_ = str(path.resolve())
+        return potential
     header, arrays, version = read_model(path)
     if header.get("kind") != "potential":
         raise ModelFileError(
