@@ -55,6 +55,23 @@ def test_constant_energy(files, capsys):
     assert not any("REF" in key for atoms in frames for key in (*atoms.info, *atoms.arrays))
 
 
+@pytest.mark.filterwarnings("default")
+def test_an_unknown_composition_is_said_once(files, tmp_path, capsys):
+    frames = [bulk("NaCl", "rocksalt", a=5.6 + 0.05 * k, cubic=True) for k in range(6)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=k)
+        atoms.info["REF_energy"] = 0.1 * k
+    term = mercer.Term(mercer.SOAP(["Na", "Cl"], 4.0, 3, 2, 0.6), mercer.kernels.Polynomial(zeta=2), n_sparse=6)
+    mercer.Potential(term, e0="lstsq").fit(frames).save(tmp_path / "model")
+    del frames[0][0]
+    frames[0].info.clear()
+    frames[0].write("start.extxyz")
+    assert md((tmp_path / "model", "start.extxyz"), "--steps", 3, "--temperature", 300) == 0
+    written = capsys.readouterr()
+    text = " ".join((written.out + written.err).split())
+    assert text.count("no combination of those") == 1 and "start.extxyz" in text
+
+
 def test_velocities_go_on_where_a_file_has_them(files, capsys):
     assert md(files, "--steps", 10, "--temperature", 300, "-q") == 0
     first = ase.io.read("out.extxyz", -1)

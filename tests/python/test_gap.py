@@ -91,6 +91,7 @@ def test_cluster_vectors(case):
 @pytest.mark.parametrize("name", POTENTIALS)
 def test_predictions(name, tmp_path):
     potential = load(name)
+    assert potential.path_ == str((FOLDER / f"{name}.xml").resolve())
     predicted = potential.predict(TEST)
     reference = {
         key: [VECTORS[f"{name}_{k}_{key}"] for k in range(3)] for key in ("energy", "local", "forces", "virial")

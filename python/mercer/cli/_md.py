@@ -1,5 +1,7 @@
 """``mercer md``: a first trial of a model in molecular dynamics."""
 
+import warnings
+
 import numpy as np
 
 from mercer.cli._data import read_structures
@@ -37,7 +39,8 @@ def run_md(
             session.warn(f"--temperature {temperature:g} is not used: {start} holds velocities, and --nve keeps them")
         run, problem = None, None
         session.say(f"  {'time (ps)':>10s} {'T (K)':>8s} {'E_pot':>12s} {'E_total (eV/atom)':>18s}")
-        with session.stage("dynamics"):
+        with session.stage("dynamics"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(?s).*composition is no combination")  # said already
             try:
                 for run in follow(
                     atoms,
