@@ -374,8 +374,8 @@ class Potential(BaseEstimator):
         for key in out or {}:
             check_choice(key, shapes, "out: key")
         result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
-        chunk_atoms = _FORCE_STD_ATOMS if "forces" in wanted else _chunk_atoms(self.terms_)
-        for chunk in data.chunks(chunk_atoms):
+        chunking = (_FORCE_STD_ATOMS,) if "forces" in wanted else _chunking(self.terms_, data.n_atoms, self.r_cut)
+        for chunk in data.chunks(*chunking):
             environments = chunk.environments(self.r_cut)
             energies, positions, strain = self._evaluate(environments, gradients)
             energies += self.free_atoms_.per_atom(chunk.numbers)
@@ -796,9 +796,18 @@ def _stress(virial, structures):
     return -virial.reshape(-1, 9)[:, [0, 4, 8, 5, 2, 1]] / volume[:, None]
 
 
-def _chunk_atoms(terms):
-    """Atoms per chunk of predictions: their features, and rows of K, take about `_base.BLOCK_BYTES`."""
-    return block_rows(sum(term.points.features.shape[1] + len(term) for term in terms))
+def _chunking(terms, n_atoms, r_cut):
+    """Arguments of `FrameData.chunks` for predictions: features, rows of K and, where the cutoff is infinite, pairs of
+    atoms take about `_base.BLOCK_BYTES`."""
+    of_atoms, of_frames = (
+        sum(term.points.features.shape[1] + len(term) for term in terms if term.descriptor.per_frame == frames)
+        for frames in (False, True)
+    )
+    if not of_frames:
+        return (block_rows(of_atoms),)
+    pairs = 10 * n_atoms.astype(float) ** 2 if np.isinf(r_cut) else 0.0
+    costs = n_atoms * of_atoms + of_frames + pairs
+    return float(block_rows(1)), costs
 
 
 def _block_diagonal(blocks):
