@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import blas, lapack
-from scipy.sparse.linalg import eigsh
 from threadpoolctl import ThreadpoolController
 
 from mercer._threads import num_threads
@@ -129,20 +128,25 @@ def _blocked_cholesky(matrix):
     return matrix
 
 
+def is_positive_semidefinite(K, shift=1e-10):
+    """Whether no eigenvalue is below -`shift` times the mean one, by a factorisation."""
+    matrix = np.array(K, order="F", dtype=np.float64)
+    matrix[np.diag_indices_from(matrix)] += shift * max(float(np.trace(matrix)) / len(matrix), np.finfo(float).tiny)
+    return _blocked_cholesky(matrix) is not None
+
+
 def smallest_eigenvalue(K):
-    """Smallest eigenvalue of a symmetric matrix, to about one percent of the largest absolute one, by Lanczos."""
+    """Smallest eigenvalue of a symmetric matrix with positive trace; of a large one that is not positive semidefinite
+    to a factor of 1.5, by bisection. (Lanczos does not converge where many eigenvalues are near it.)
+    """
     if len(K) < 50:
         return float(np.linalg.eigvalsh(K)[0])
-    start = np.ones(len(K))  # or the result would depend on a random vector
-    start[::2] = -0.5
-    return float(eigsh(K, k=1, which="SA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
-
-
-def is_positive_semidefinite(K):
-    """Whether no eigenvalue is below -1e-10 times the mean one, by a factorisation."""
-    matrix = np.array(K, order="F", dtype=np.float64)
-    matrix[np.diag_indices_from(matrix)] += 1e-10 * max(float(np.trace(matrix)) / len(matrix), np.finfo(float).tiny)
-    return _blocked_cholesky(matrix) is not None
+    mean = float(np.trace(K)) / len(K)
+    low, high = np.log(1e-10), np.log(np.linalg.norm(K) / mean)
+    while high - low > np.log(1.5):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if is_positive_semidefinite(K, np.exp(middle)) else (middle, high)
+    return float(-mean * np.exp(0.5 * (low + high)))
 
 
 def _triangle_condition(factor, *, lower):

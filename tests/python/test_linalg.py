@@ -462,3 +462,16 @@ def test_definiteness():
     assert not is_positive_semidefinite(K)
     assert abs(smallest_eigenvalue(K) - values[0]) <= 0.01 * values[-1]
     assert abs(smallest_eigenvalue(K[:20, :20]) - np.linalg.eigvalsh(K[:20, :20])[0]) <= 1e-9
+
+
+@pytest.mark.parametrize("negative", [1e-7, 1e-4, 0.3])
+@pytest.mark.parametrize("n", [20, 120])
+def test_smallest_eigenvalue_below_many_near_zero(n, negative):
+    rng = np.random.default_rng(0)
+    vectors = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    values = np.exp(-0.5 * np.arange(n))
+    assert is_positive_semidefinite((vectors * values) @ vectors.T)
+    values[-1] = -negative
+    K = (vectors * values) @ vectors.T
+    assert not is_positive_semidefinite(K)
+    assert negative / 1.5 <= -smallest_eigenvalue(K) <= negative * 1.5

@@ -167,6 +167,9 @@ def test_vjp_of_kernels_of_rows(kernel):
     numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
     gradient = kernel.vjp(X, Y, W, x_groups=groups[0], y_groups=groups[1])
     assert abs(np.sum(gradient * direction) - numeric) <= 1e-8 * np.linalg.norm(gradient)
+    W = rng.normal(size=(7, 7))
+    both = kernel.vjp(X, X, W + W.T, x_groups=groups[0], y_groups=groups[0])
+    assert np.array_equal(kernel.vjp(X, None, W, x_groups=groups[0]), both)
 
 
 def test_rematch_against_high_precision():
@@ -266,9 +269,12 @@ def test_multi_kernel(structures):
     assert np.abs(kernel(rows(X), rows(Y)) - expected).max() <= 1e-13
     parts = kernel.components(rows(X), rows(Y))
     assert np.abs(np.tensordot(kernel.weights, parts, 1) - expected).max() <= 1e-13
-    W = np.random.default_rng(0).normal(size=expected.shape)
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=expected.shape)
     dX = wrap(Linear()).vjp(rows(x), rows(y), W) * scale
     assert np.abs(kernel.vjp(rows(X), rows(Y), W) - dX).max() <= 1e-13
+    own = rng.normal(size=(len(rows(X)), len(rows(X))))
+    assert np.array_equal(kernel.vjp(rows(X), None, own), kernel.vjp(rows(X), rows(X), own + own.T))
     sets = [MultiRows(*(rows(R) for R in (one.columns(slice(0, 3)), one.columns([3, 5])))) for one in (X, Y)]
     kernel = MultiKernel([(0.5, wrap(Linear())), (2.0, wrap(Linear()))])
     assert np.abs(kernel(*sets) - expected).max() <= 1e-13
@@ -277,6 +283,12 @@ def test_multi_kernel(structures):
     both = np.concatenate(kernel.vjp(sets[0], None, W), axis=1)
     assert np.abs(both - np.concatenate(kernel.vjp(sets[0], sets[0], W + W.T), axis=1)).max() <= 1e-13
     assert np.abs(kernel.diag(sets[0]) - kernel(sets[0]).diagonal()).max() <= 1e-13
+    y = rng.normal(size=(len(sets[0]), 2))
+    both = KRR(kernel, alpha=0.1).fit(sets[0], y).gradient(sets[1])
+    for t in range(2):
+        one = KRR(kernel, alpha=0.1).fit(sets[0], y[:, t]).gradient(sets[1])
+        for several, single in zip(both, one, strict=True):
+            assert np.abs(several[t] - single).max() <= 1e-13
 
 
 SPECIES = ["H", "C", "O"]

@@ -162,7 +162,7 @@ class Kernel:
         Parameters
         ----------
         X, Y, x_groups, y_groups
-            As for a call.
+            As for a call. Y None: K is that of X with itself, and the gradient is through both operands.
         dL_dK : array_like of shape (n, m)
 
         Returns
@@ -182,8 +182,10 @@ class Kernel:
         array([[66., 88.]])
         """
         require_differentiable(self, "no gradient")
-        X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups)
         dL_dK = np.ascontiguousarray(dL_dK, dtype=np.float64)
+        if Y is None:
+            dL_dK = dL_dK + dL_dK.T
+        X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups)
         if dL_dK.shape != (len(X), len(Y)):
             raise DataError(f"dL_dK has shape {dL_dK.shape}; expected {(len(X), len(Y))}.")
         dX, sums = np.empty(X.shape), np.empty(len(X))

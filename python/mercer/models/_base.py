@@ -214,7 +214,9 @@ class DenseRegressor(KernelRegressor):
         weights = self.dual_coef_.reshape(len(self.dual_coef_), -1).T
         vjp = self._function().vjp
         gradients = [vjp(X, self.X_fit_, np.tile(w, (len(X), 1)), **options) for w in weights]
-        return gradients[0] if self.dual_coef_.ndim == 1 else np.stack(gradients)
+        if self.dual_coef_.ndim == 1:
+            return gradients[0]
+        return [np.stack(g) for g in zip(*gradients, strict=True)] if isinstance(X, MultiRows) else np.stack(gradients)
 
     def _test_gram(self, X, groups, rows):
         return self._gram(X[rows], self.X_fit_, None if groups is None else groups[rows], self.groups_fit_)
