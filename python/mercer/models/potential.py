@@ -787,6 +787,7 @@ def _row_blocks(terms, data, all_targets, plan, clock, gram=None):
             if not used.all():
                 K = K[used]
             yield chunk.span.stop, K, target.values[span][used], target.sigma[span][used]
+            del K  # not to be there beside that of the next chunk
 
 
 def _stress(virial, structures):
