@@ -443,6 +443,9 @@ def load_options(path=None, assignments=()):
     if isinstance(raw.get("terms"), str):
         raw["terms"] = term_preset(raw["terms"], f"{origin[('terms',)]}: terms")
     raw, origin = _without_short_form(raw, origin)
+    sources = {place: source for source, place, _ in assignments}
+    if {("representation",), ("terms",)} <= sources.keys():
+        raise ConfigError(f"{sources['representation',]} and {sources['terms',]}: give one of them")
     for source, place, value in assignments:
         if place == ("representation",):
             raw["terms"] = [{"kernel": kernel} for kernel in [_first_term(raw).get("kernel")] if kernel]
@@ -498,10 +501,10 @@ def _expand(raw, place):
 
 def _kind_of(term):
     """Type of the descriptor of a term as it stands in a file."""
-    descriptor = (term or {}).get("descriptor") or "soap"
-    return _snake(
-        str(descriptor if isinstance(descriptor, str) else descriptor.get("type") or descriptor.get("name") or "soap")
-    )
+    descriptor = term.get("descriptor") if isinstance(term, dict) else None
+    if isinstance(descriptor, dict):
+        descriptor = descriptor.get("type") or descriptor.get("name")
+    return _snake(str(descriptor or "soap"))
 
 
 #: Descriptors that --n-sparse and --r-cut are for.
@@ -583,7 +586,7 @@ def _explain(error, raw, origin):
         known = _fields_at(path[:-1], raw)
         hint = _nearest(name, known)
         if not hint:
-            elsewhere = [full for full in all_options() if full.rsplit(".", 1)[-1] == name]
+            elsewhere = [full for full in all_options() if full.rsplit(".", 1)[-1] == name and full != _dotted(path)]
             hint = f"; did you mean {elsewhere[0]!r}?" if elsewhere else ""
         return f"{head}unknown option {_dotted(path)!r}{hint}" + ("" if hint else f" (known: {', '.join(known)})")
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("List should", "must")

@@ -10,7 +10,7 @@ import yaml
 from ase.build import bulk, molecule
 from mercer import config
 from mercer.cli import main
-from mercer.config import load_options
+from mercer.config import load_options, term_preset
 from mercer.errors import ConfigError
 from test_cli import fails
 
@@ -173,6 +173,10 @@ def test_short_form(tmp_path):
         ("seed: 1\nrepresentation: mtbr\n", ["fit.yaml:2", "unknown type 'mtbr'", "'mbtr'"]),
         ("representation:\n  type: bag_of_bonds\n  units: bohr\n", ["fit.yaml:3", "units", "'unit'"]),
         ("representation: mbtr\nkernel: {type: gauss}\n", ["fit.yaml:2", "unknown type 'gauss'"]),
+        ("representation: [mbtr, soap]\n", ["fit.yaml:1", "expected a mapping with 'type'"]),
+        ("representation: 3\n", ["fit.yaml:1", "expected a mapping with 'type'"]),
+        ("terms: [soap]\n", ["fit.yaml:1", "terms.0"]),
+        ("representation: {type: mbtr, r_cut: 4}\n", ["fit.yaml:1", "'terms.0.descriptor.r_cut' (known: ", "k2"]),
     ],
 )
 def test_mistakes(tmp_path, text, parts):
@@ -180,6 +184,16 @@ def test_mistakes(tmp_path, text, parts):
         options(tmp_path, text)
     for part in parts:
         assert part in str(error.value)
+
+
+def test_representation_or_terms():
+    with pytest.raises(ConfigError, match="--representation and --terms: give one of them"):
+        load_options(
+            assignments=[
+                ("--terms", ("terms",), term_preset("soap")),
+                ("--representation", ("representation",), "mbtr"),
+            ]
+        )
 
 
 def test_room_for_test_structures(here):
