@@ -506,7 +506,10 @@ void Mbtr::pick_channels(const StructureBatch& structures, const std::vector<std
                          const double* row, SparseRow& out) const {
   Frame frame;
   frame.count(structures, elements, f, static_cast<int>(parameters_.species.size()));
-  index_t first_channel = 0;
+  // First how many, then the values, so that no vector grows.
+  index_t first_channel = 0, n_values = 0;
+  std::vector<const double*> found;
+  std::vector<index_t> sizes;
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     const auto& raw = channels_[p]->raw();
     const index_t n = parts_[p]->n();
@@ -515,9 +518,15 @@ void Mbtr::pick_channels(const StructureBatch& structures, const std::vector<std
       if (!frame.has(raw[c].z, parts_[p]->order())) continue;
       if (std::all_of(channel, channel + n, [](double x) { return x == 0; })) continue;
       out.channels.push_back(first_channel + static_cast<index_t>(c));
-      out.values.insert(out.values.end(), channel, channel + n);
+      found.push_back(channel);
+      sizes.push_back(n);
+      n_values += n;
     }
     first_channel += static_cast<index_t>(raw.size());
+  }
+  out.values.reserve(n_values);
+  for (std::size_t k = 0; k < found.size(); ++k) {
+    out.values.insert(out.values.end(), found[k], found[k] + sizes[k]);
   }
 }
 
