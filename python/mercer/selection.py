@@ -299,11 +299,10 @@ def _leverage(X, n, rng, kernel):
     def excess(log_ridge):
         return float(np.sum(values / (values + np.exp(log_ridge)))) - freedom
 
+    # below eps^2 rounding already counts as more degrees of freedom, or none are left; fewer are left at the upper end
     top = np.log(max(values[-1], 1e-300))
-    bottom = top + 2 * np.log(
-        np.finfo(float).eps
-    )  # rounding already counts as more degrees of freedom, or none are left
-    ridge = np.exp(brentq(excess, bottom, top + np.log(2 * len(part)))) if excess(bottom) > 0 else np.exp(bottom)
+    bottom, end = top + 2 * np.log(np.finfo(float).eps), top + np.log(len(part) / freedom)
+    ridge = np.exp(brentq(excess, bottom, end) if excess(bottom) > 0 else bottom)
     half = vectors / np.sqrt(values + ridge)
     scores = np.array(kernel.diag(X), dtype=np.float64)
     for rows in _blocks(len(X), 2 * len(part) * 8):

@@ -128,6 +128,13 @@ def test_cur_prefers_rows_of_large_leverage():
     assert np.corrcoef(counts[small], slope * scores[small])[0, 1] > 0.9
 
 
+@pytest.mark.parametrize(("n_rows", "n"), [(2, 1), (50, 1), (50, 2), (50, 49)])
+@pytest.mark.parametrize("length_scale", [1e-3, 1.0, 1e3])
+def test_leverage_of_few_points(n_rows, n, length_scale):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    assert len(set(select(X, n, "leverage", kernel=Gaussian(length_scale=length_scale)))) == n
+
+
 def test_leverage_draws_by_ridge_leverage_of_the_kernel():
     X = np.random.default_rng(5).exponential(size=(250, 2)) ** 2  # crowded near the origin
     K = KERNEL(X)
