@@ -481,3 +481,7 @@ def test_messages(molecules):
         MultiKernel([1.0])
     with pytest.raises(DataError, match="2 sets of rows, the kernel 1 terms"):
         MultiKernel([(1.0, Linear())])(MultiRows(np.ones((3, 1)), np.ones((3, 1))))
+    with pytest.raises(DataError, match="columns of term 0 go up to 9, but X has 3 features"):
+        MultiKernel([(1.0, Linear(), [0, 9])])(np.ones((2, 3)))
+    with pytest.raises(DataError, match="X holds no structures"):
+        KRR(REMatch()).fit(X[:0], np.ones(0))

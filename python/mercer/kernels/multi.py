@@ -123,8 +123,13 @@ class MultiKernel:
         else:
             sets = [rows if isinstance(rows, StructureRows) else feature_rows(rows, name)] * len(self.terms)
         chosen = []
-        for one, (_, _, columns) in zip(sets, self.terms, strict=True):
+        for number, (one, (_, _, columns)) in enumerate(zip(sets, self.terms, strict=True)):
             if columns is not None:
+                if not isinstance(columns, slice) and max(columns, default=0) >= one.shape[1]:
+                    raise DataError(
+                        f"MultiKernel: columns of term {number} go up to {max(columns)}, but {name} has "
+                        f"{one.shape[1]} features, counted from 0."
+                    )
                 one = one.columns(_key(columns)) if isinstance(one, StructureRows) else one[:, _key(columns)]
             chosen.append(one)
         return chosen

@@ -194,7 +194,8 @@ class StructureKernel:
             structure = int(np.argmin(values > 0))
             raise DataError(
                 f"K(A, A) of structure {structure} is {values[structure]}, which cannot be normalised to 1: its rows "
-                "are zero, or the local kernel is negative. Use normalize=False, or leave the structure out."
+                "are zero or not finite, or the local kernel is negative. Use normalize=False, or leave the structure "
+                "out."
             )
         return values
 

@@ -73,6 +73,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def _check_structures(self, X, groups):
         """What holds for StructureRows (or several sets of rows) only."""
+        if len(X) == 0:
+            raise DataError("X holds no structures, expected one at least.")
         if groups is not None:
             raise ConfigError("groups of structures come with the rows: StructureRows(..., groups=...).")
         if not hasattr(self._function(), "vjp") or isinstance(self._function(), Kernel):
