@@ -120,7 +120,8 @@ def test_random_splits(here, capsys):
         "bag_of_bonds",
         "--kernel",
     ]
-    assert main([*arguments, "linear", "--n-train", "12", "--repeats", "3", "--units", "energy=kcal/mol"]) == 0
+    parts = ["--n-train", "12", "--validation-fraction", "0.25", "--repeats", "3"]
+    assert main([*arguments, "linear", *parts, "--units", "energy=kcal/mol"]) == 0
     text = capsys.readouterr().out
     assert "test errors of 3 random splits: energy MAE" in text
     metrics = json.loads((here / "run" / "metrics.json").read_text())

@@ -110,6 +110,8 @@ def _other_splits(options, whole, comparisons, session):
     with session.stage("other splits"):
         for k in range(1, options.repeats):
             train, test = _split(whole, options.n_train, options.test_fraction, options.seed + k)
+            if options.validation_fraction and not options.validation:  # as the first model, which trains without them
+                train, _ = _split(train, None, options.validation_fraction, options.seed + k + 1)
             potential = build_potential(options).fit(train.frames, train.labels)
             found.append(compare_data(potential, test))
             session.progress("fits", k, options.repeats - 1)
