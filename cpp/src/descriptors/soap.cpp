@@ -63,23 +63,24 @@ void normalize_row(double* row, index_t n) {
 
 /// The symmetric n x n matrix G of a packed triangle, with sqrt(2) on the diagonal.
 void unpack(const double* triangle, int n, double* G) {
-  if (n % 4 == 0) {  // in blocks of 4 x 4; those on the diagonal are symmetrised in place
+  constexpr int B = std::min(4, W);
+  if (n % B == 0) {  // in square blocks; those on the diagonal are symmetrised in place
     const auto row = [&](int i) { return triangle + i * (2 * n - i - 1) / 2; };  // element (i, j) is row(i)[j]
-    for (int i = 0; i < n; i += 4) {
-      for (int j = i; j < n; j += 4) {
-        simd::VectorN<4> block[4], transposed[4];
+    for (int i = 0; i < n; i += B) {
+      for (int j = i; j < n; j += B) {
+        simd::VectorN<B> block[B], transposed[B];
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) transposed[r] = block[r] = simd::load<4>(row(i + r) + j);
-        simd::transpose<4>(transposed);
+        for (int r = 0; r < B; ++r) transposed[r] = block[r] = simd::load<B>(row(i + r) + j);
+        simd::transpose<B>(transposed);
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) {
+        for (int r = 0; r < B; ++r) {
           if (i == j) {
             for (int c = 0; c < r; ++c) block[r][c] = transposed[r][c];
             block[r][r] *= sqrt_2;
           } else {
-            simd::store<4>(G + (j + r) * n + i, transposed[r]);
+            simd::store<B>(G + (j + r) * n + i, transposed[r]);
           }
-          simd::store<4>(G + (i + r) * n + j, block[r]);
+          simd::store<B>(G + (i + r) * n + j, block[r]);
         }
       }
     }
