@@ -24,6 +24,18 @@ int fixed_num_threads();
 /// would hang, and one inside a parallel loop.
 int num_threads();
 
+/// body(workspace, chunk), compiled once: where the body is inlined into the serial and the parallel loop, the compiler
+/// may fuse its multiplications and additions in two ways, and results would depend on the number of threads.
+template <class Body, class Workspace>
+#if defined(__clang__)
+__attribute__((noinline))
+#else
+__attribute__((noinline, noclone))
+#endif
+void run_chunk(const Body& body, Workspace& workspace, index_t chunk) {
+  body(workspace, chunk);
+}
+
 /// Calls `body(workspace, chunk)` for chunk = 0 .. n_chunks - 1, with one `make_workspace()` per thread. Which thread
 /// runs a chunk is not fixed, so a result must depend on the chunk alone: then it is the same for any number of
 /// threads. If chunks throw, the exception of the first of them (by number) is rethrown to the caller, as in a serial
@@ -34,7 +46,7 @@ void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const B
   const int threads = static_cast<int>(std::min<index_t>(num_threads(), n_chunks));
   if (threads <= 1) {
     auto workspace = make_workspace();
-    for (index_t chunk = 0; chunk < n_chunks; ++chunk) body(workspace, chunk);
+    for (index_t chunk = 0; chunk < n_chunks; ++chunk) run_chunk(body, workspace, chunk);
     return;
   }
   std::atomic<index_t> next{0};
@@ -52,7 +64,7 @@ void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const B
       while (!failed.load(std::memory_order_relaxed)) {
         chunk = next.fetch_add(1, std::memory_order_relaxed);
         if (chunk >= n_chunks) break;
-        body(workspace, chunk);
+        run_chunk(body, workspace, chunk);
       }
     } catch (...) {
       failed.store(true, std::memory_order_relaxed);

@@ -155,7 +155,7 @@ void Lmbtr::transform(const StructureBatch& structures, const PairList& pairs, M
   const auto elements = mbtr::elements_of_atoms(structures, element_of_);
   const index_t n_chunks = (n_atoms + chunk_atoms - 1) / chunk_atoms;
   std::vector<Deposit> weights(n_chunks * n_parts);
-  parallel_for(n_chunks, [&] { return Workspace(*this); }, [&](Workspace& w, index_t chunk) MERCER_ONE_CODE {
+  parallel_for(n_chunks, [&] { return Workspace(*this); }, [&](Workspace& w, index_t chunk) {
     std::fill(w.deposits.begin(), w.deposits.end(), Deposit());
     for (index_t i = chunk * chunk_atoms; i < std::min(n_atoms, (chunk + 1) * chunk_atoms); ++i) {
       fill(pairs, elements, i, w);
@@ -185,7 +185,7 @@ void Lmbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView
   const bool l2 = normalization_ == MbtrNormalization::l2;
   Buffer<Vec3> gradients(pairs.n_pairs());  // by the vector of every pair
   const index_t n_chunks = (n_atoms + chunk_atoms - 1) / chunk_atoms;
-  parallel_for(n_chunks, [&] { return Workspace(*this); }, [&](Workspace& w, index_t chunk) MERCER_ONE_CODE {
+  parallel_for(n_chunks, [&] { return Workspace(*this); }, [&](Workspace& w, index_t chunk) {
     std::vector<double> dY(n_features_);
     double strain[9] = {};
     for (index_t i = chunk * chunk_atoms; i < std::min(n_atoms, (chunk + 1) * chunk_atoms); ++i) {
@@ -216,7 +216,7 @@ void Lmbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView
       for (index_t e = 0; e < n; ++e) std::copy_n(w.gradients.data() + 3 * (e + 1), 3, gradients[first + e].data());
     }
   });
-  parallel_for(structures.n_frames(), [&](index_t f) MERCER_ONE_CODE {
+  parallel_for(structures.n_frames(), [&](index_t f) {
     const index_t begin = structures.offsets[f], end = structures.offsets[f + 1];
     for (index_t i = begin; i < end; ++i) std::fill_n(dY_dpositions.row(i), 3, 0.0);
     double strain[9] = {};

@@ -269,7 +269,7 @@ void Mbtr::compute(const StructureBatch& structures, const PairList& pairs, MatV
     if (sparse) pick_channels(structures, elements, f, row, (*sparse)[f]);
   };
 
-  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
+  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
     const Task& task = work[k];
     const index_t first = structures.offsets[task.frame], last = structures.offsets[task.frame + 1];
     double* target = task.piece >= 0 ? pieces.data() + (first_piece[task.frame] + task.piece) * n_raw_
@@ -296,7 +296,7 @@ void Mbtr::compute(const StructureBatch& structures, const PairList& pairs, MatV
     if (task.piece < 0) end(w, task.frame, target);
   });
   if (n_pieces > 0) {
-    parallel_for(structures.n_frames(), [&] { return Workspace(*this); }, [&](Workspace& w, index_t f) MERCER_ONE_CODE {
+    parallel_for(structures.n_frames(), [&] { return Workspace(*this); }, [&](Workspace& w, index_t f) {
       if (first_piece[f] == first_piece[f + 1]) return;
       double* sum = pieces.data() + first_piece[f] * n_raw_;
       for (index_t p = first_piece[f] + 1; p < first_piece[f + 1]; ++p) {
@@ -336,7 +336,7 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
   const bool direct = normalization_ == MbtrNormalization::none &&
                       std::none_of(channels_.begin(), channels_.end(), [](const auto& c) { return c->mixes(); });
   Buffer<double> dY_draw(direct ? 0 : n_frames * n_raw_);
-  parallel_for(n_frames, [&] { return std::vector<double>(n_features_); }, [&](std::vector<double>& dY, index_t f) MERCER_ONE_CODE {
+  parallel_for(n_frames, [&] { return std::vector<double>(n_features_); }, [&](std::vector<double>& dY, index_t f) {
     std::fill_n(dY_dstrain.row(f), 9, 0.0);
     if (direct) return;
     std::copy_n(dY_dX.row(f), n_features_, dY.data());
@@ -375,7 +375,7 @@ void Mbtr::vjp(const StructureBatch& structures, const PairList& pairs, MatView<
     for (int c = 0; c < 9; ++c) dY_dstrain(f, c) += gradients[3 * n + c];
   };
   for (index_t i = 0; i < structures.n_atoms(); ++i) std::fill_n(dY_dpositions.row(i), 3, 0.0);
-  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
+  parallel_for(static_cast<index_t>(work.size()), [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
     const Task& task = work[k];
     const index_t first = structures.offsets[task.frame], last = structures.offsets[task.frame + 1];
     w.gradients.assign(3 * (last - first) + 9, 0.0);
@@ -436,7 +436,7 @@ void Mbtr::gradients(const StructureBatch& structures, const PairList& pairs, Ma
   for (index_t p = 0; p < n_parts; ++p) {
     for (std::size_t c = 0; c < channels_[p]->raw().size(); ++c, ++per_frame) channel.emplace_back(p, c);
   }
-  parallel_for(n_frames * per_frame, [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) MERCER_ONE_CODE {
+  parallel_for(n_frames * per_frame, [&] { return Workspace(*this); }, [&](Workspace& w, index_t k) {
     const index_t f = k / per_frame, first = structures.offsets[f], last = structures.offsets[f + 1];
     const auto [p, c] = channel[k % per_frame];
     const Part& part = *parts_[p];
@@ -460,7 +460,7 @@ void Mbtr::gradients(const StructureBatch& structures, const PairList& pairs, Ma
   if (direct && normalization_ == MbtrNormalization::none) return;
   Buffer<double> rows(l2 ? n_frames * n_features_ : 0), norms(l2 ? n_frames : 0);
   if (l2) compute(structures, pairs, {rows.data(), n_frames, n_features_}, {}, {}, norms.span(), nullptr);
-  parallel_for(n_frames, [&] { return std::vector<double>(); }, [&](std::vector<double>& factors, index_t f) MERCER_ONE_CODE {
+  parallel_for(n_frames, [&] { return std::vector<double>(); }, [&](std::vector<double>& factors, index_t f) {
     scales(structures, f, factors);
     for (index_t line = 3 * structures.offsets[f]; line < 3 * structures.offsets[f + 1]; ++line) {
       double* to = out.row(line);
@@ -494,7 +494,7 @@ Mbtr::SparseRows Mbtr::transform_channels(const StructureBatch& structures, cons
     out.value_offsets.push_back(out.value_offsets.back() + static_cast<index_t>(rows[f].values.size()));
   }
   out.values = Buffer<double>(out.value_offsets.back());
-  parallel_for(n_frames, [&](index_t f) MERCER_ONE_CODE {
+  parallel_for(n_frames, [&](index_t f) {
     std::copy(rows[f].values.begin(), rows[f].values.end(), out.values.data() + out.value_offsets[f]);
     std::vector<double>().swap(rows[f].values);
   });

@@ -7,10 +7,6 @@
 
 #include "mercer/descriptors/mbtr.hpp"
 
-/// For bodies of parallel loops: compiled once for the serial loop and the threads. Inlined into both, the compiler may
-/// fuse multiplications and additions of one in another way, and results would depend on the threads in the last digit.
-#define MERCER_ONE_CODE __attribute__((noinline))
-
 namespace mercer::mbtr {
 
 /// Index in `species` of every atomic number, -1 for others.
