@@ -139,6 +139,15 @@ def test_random_splits(here, capsys):
     fails(capsys, [*arguments, "linear", "--repeats", "2"], "repeats", "n_train or test_fraction")
 
 
+def test_elements_of_random_splits(here, capsys):
+    """An element that a later split has for testing only is told before anything is fitted."""
+    rare = molecule("CH3Cl")
+    rare.info["REF_energy"] = -1.0
+    ase.io.write("rare.extxyz", [*frames(False, 12), rare])
+    arguments = ["fit", "rare.extxyz", "--representation", "mbtr", "--n-train", "10", "--repeats", "20", "-o", "run"]
+    fails(capsys, arguments, "frame 12", "element Cl is not in the training data")
+
+
 def options(tmp_path, text, *assignments):
     path = tmp_path / "fit.yaml"
     path.write_text(text)

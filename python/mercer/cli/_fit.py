@@ -109,9 +109,7 @@ def _other_splits(options, whole, comparisons, session):
     found = [comparisons.get("test", {})]
     with session.stage("other splits"):
         for k in range(1, options.repeats):
-            train, test = _split(whole, options.n_train, options.test_fraction, options.seed + k)
-            if options.validation_fraction and not options.validation:  # as the first model, which trains without them
-                train, _ = _split(train, None, options.validation_fraction, options.seed + k + 1)
+            train, test = _other_split(options, whole, k)
             potential = build_potential(options).fit(train.frames, train.labels)
             found.append(compare_data(potential, test))
             session.progress("fits", k, options.repeats - 1)
@@ -126,6 +124,14 @@ def _other_splits(options, whole, comparisons, session):
         )
         session.say(f"test errors of {options.repeats} random splits: {quantity} {text} {unit}")
     return splits
+
+
+def _other_split(options, whole, k):
+    """Training and test data of random split k, as ``--seed`` higher by k makes them."""
+    train, test = _split(whole, options.n_train, options.test_fraction, options.seed + k)
+    if options.validation_fraction and not options.validation:
+        train, _ = _split(train, None, options.validation_fraction, options.seed + k + 1)
+    return train, test
 
 
 def write_parity(folder, comparisons):
@@ -155,6 +161,8 @@ def _prepare(options, session, show=False):
     if options.repeats > 1 and ("test" in sets or not (options.n_train or options.test_fraction)):
         raise ConfigError("repeats: random splits need n_train or test_fraction, and no test files")
     whole = sets["train"]
+    for k in range(1, options.repeats):  # before the first fit, which an error would lose
+        _check_elements(*_other_split(options, whole, k))
     if "test" not in sets and (options.n_train or options.test_fraction):
         sets["train"], sets["test"] = _split(sets["train"], options.n_train, options.test_fraction, options.seed)
     if "validation" not in sets and options.validation_fraction:
