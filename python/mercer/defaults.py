@@ -248,7 +248,8 @@ def _term_rules(kind, n_atoms, n_elements, spread, n_terms, periodic):
         kinds = n_elements * (n_elements + 1) // 2
         n_sparse, reason = (20 * kinds, f"20 for each of {kinds} kinds of bonds")
         if kind != "pair_distance":
-            n_sparse, reason = (200 * kinds, f"200 for each of {kinds} pairs of elements")
+            n_sparse = min(200 * kinds, n_atoms // 2)
+            reason = f"200 for each of {kinds} pairs of elements, at most half of the {n_atoms} atoms"
     else:
         thousands = max(1, min(n_elements, 3))
         n_sparse = min(1000 * thousands, n_atoms // 2)

@@ -218,3 +218,18 @@ def test_room_for_test_structures(here):
         assert main([*arguments, "--threads", "1", "--e0", "average"]) == 0
         descriptor = yaml.safe_load((here / name / "config.yaml").read_text())["terms"][0]["descriptor"]
         assert {key: descriptor[key] for key in options} == options
+
+
+@pytest.mark.parametrize("kind", ["triplet", "cluster_distances"])
+def test_clusters_of_few_molecules(here, kind):
+    """What is chosen for terms of clusters does not ask for more sparse points than few small molecules have."""
+    assert main(["fit", "molecules.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", kind]) == 0
+
+
+def test_dynamics_without_derivatives(here, capsys):
+    assert main(["fit", "molecules.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", "bag_of_bonds"]) == 0
+    capsys.readouterr()
+    ase.io.write("start.extxyz", frames(False, 1))
+    assert main(["md", "run/model.mercer", "start.extxyz", "-o", "md.extxyz"]) == 1
+    told = capsys.readouterr()
+    assert "no derivative everywhere" in told.err and "E_total" not in told.out

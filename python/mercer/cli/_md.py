@@ -27,7 +27,7 @@ def run_md(
         atoms = frames[0]
         if len(frames) > 1:
             session.say(f"  {start} holds {len(frames)} structures: the first one is taken")
-        potential.predict(frames.take([0]), forces=False)  # what is wrong with the structure is said with its file
+        potential.predict(frames.take([0]), forces=True)  # what is wrong with the structure is said with its file
         _forget_labels(atoms)
         atoms.calc = potential.calculator(skin=skin, warn_above=warn_above)
         if not np.any(atoms.get_momenta()):

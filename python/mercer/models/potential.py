@@ -645,7 +645,10 @@ class Potential(BaseEstimator):
         if forces and not possible:
             parts = [part for term in self.terms_ for part in (term.term.kernel, term.descriptor)]
             part = next(part for part in parts if not part.differentiable)
-            raise ConfigError(f"{part} has no derivative everywhere, so this potential has no forces; use forces=False")
+            raise ConfigError(
+                f"{part} has no derivative everywhere, so this potential has no forces. Predict energies alone "
+                "(forces=False), or fit with a kernel and a descriptor that have derivatives."
+            )
         return bool(forces)
 
     def _residuals(self, data, all_targets, plan, gram=None):
