@@ -466,6 +466,13 @@ def test_lines_of_any_width(broadening, sigma):
         expected = line_values(mbtr.k2, np.array([d]))
         # differences of x and d are accurate to 1e-15, in units of sigma
         assert np.abs(transform(mbtr, atoms) - expected).max() <= (2e-15 + 4e-15 / sigma) * max(1.0, expected.max())
+        if sigma >= 0.3:  # a line far from the grid, whose tail is on it
+            mbtr = mbtr_of(
+                "distance", ["C"], **part | {"grid": (d - 5 * sigma, d - 5 * sigma + 0.1, 2), "sigma": sigma}
+            )
+            expected = line_values(mbtr.k2, np.array([d]))
+            assert expected.max() > 0 or broadening == "uniform"
+            assert np.abs(transform(mbtr, atoms) - expected).max() <= 1e-9 * max(expected.max(), 1e-300) + 1e-16
     mbtr = mbtr_of("distance", ["C"], grid=(-60 * sigma, 60 * sigma + 4, 501), sigma=sigma, broadening=broadening)
     if sigma > 0.001:
         assert abs(transform(mbtr, atoms).sum() - 1) <= 1e-13
@@ -569,6 +576,10 @@ def test_bad_input():
         ({"k2": part_of("distance") | {"grid": (1, 0, 5)}}, "first < last"),
         ({"k2": part_of("distance") | {"grid": (0, 1, 1)}}, "integer >= 2"),
         ({"k2": part_of("distance", sigma=1e-5)}, "sigma=1e-05 is less than a thousandth"),
+        ({"k2": part_of("distance", sigma=2000.0)}, "sigma=2000 is more than a thousand steps"),
+        ({"k2": part_of("distance", weight=5)}, "weight=5: expected a name"),
+        ({"k2": part_of("distance", weight=["unity", 5])}, r"weight=\['unity', 5\]: expected a name"),
+        ({"k2": part_of("distance"), "correlation": "abc"}, "correlation='abc': expected an array of numbers"),
         ({"k2": part_of("distance", weight="1/d")}, "weight='1/d' is unknown"),
         ({"k2": part_of("distance", weight={"function": "exponential"})}, "'scale' is missing"),
         ({"k2": part_of("distance", weight={"function": "unity", "scale": 1})}, "'scale' is unknown"),

@@ -63,7 +63,8 @@ void list_all_pairs(const StructureBatch& structures, double min_distance, PairL
   for (index_t f = 0; f < structures.n_frames(); ++f) {
     const auto& pbc = structures.pbc[f];
     MERCER_REQUIRE(!pbc[0] && !pbc[1] && !pbc[2], "frame ", f, ": is periodic, where an infinite cutoff has no end of ",
-                   "pairs; give a finite cutoff (r_cut), a weight that decays, or a structure without periodicity");
+                   "pairs; give a finite cutoff (r_cut), a weight that decays with a threshold, a descriptor of crystals "
+                   "(SineMatrix), or a structure without periodicity");
     const index_t begin = structures.offsets[f], end = structures.offsets[f + 1];
     for (index_t i = begin; i < end; ++i) list.offsets[i + 1] = list.offsets[i] + end - begin - 1;
   }

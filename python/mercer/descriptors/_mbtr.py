@@ -187,10 +187,17 @@ def _weight(weight):
     """A tuple of factors, each a sorted tuple of its parameters with the function and the edges."""
     if isinstance(weight, str | Mapping):
         weight = [weight]
+    try:
+        factors = [
+            dict(WEIGHTS.get(factor, {"function": factor}) if isinstance(factor, str) else factor) for factor in weight
+        ]
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"weight={weight!r}: expected a name, a mapping with the function, or a list of these."
+        ) from None
     functions = dict(core.mbtr_weights())
     out = []
-    for factor in weight:
-        factor = dict(WEIGHTS.get(factor, {"function": factor}) if isinstance(factor, str) else factor)
+    for factor in factors:
         function = factor.pop("function", None)
         check_choice(function, functions, "weight")
         known = functions[function]
@@ -356,7 +363,10 @@ class TensorDescriptor(Descriptor):
 
 
 def _correlation(correlation, n_species):
-    array = np.asarray(correlation, dtype=np.float64)
+    try:
+        array = np.asarray(correlation, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"correlation={correlation!r}: expected an array of numbers.") from None
     if array.ndim != 2 or array.shape[1] != n_species or len(array) == 0 or not np.isfinite(array).all():
         raise ConfigError(
             f"correlation has shape {array.shape}; expected (n_elements, {n_species}), a column for each of the "

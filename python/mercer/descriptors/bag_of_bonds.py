@@ -54,7 +54,11 @@ class BagOfBonds(StructureDescriptor):
     r_cut = math.inf
 
     def __post_init__(self):
-        entries = self.max_atoms.items() if isinstance(self.max_atoms, Mapping) else self.max_atoms
+        try:
+            given = self.max_atoms.items() if isinstance(self.max_atoms, Mapping) else self.max_atoms
+            entries = [(z, n) for z, n in given]
+        except (TypeError, ValueError):
+            entries = []
         room = sorted((int(species_numbers([z])[0]), check_count(n, f"max_atoms of {z}")) for z, n in entries)
         if not room or len({z for z, _ in room}) < len(room):
             raise ConfigError(f"max_atoms={self.max_atoms!r}: expected a number for each element, each element once.")

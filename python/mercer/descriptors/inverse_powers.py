@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -74,9 +75,13 @@ class InversePowers(StructureDescriptor):
         if self.cutoff_width > self.r_cut and self.cutoff not in ("none", "cosine"):
             raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
         for name in ("pair_powers", "triple_powers"):
-            powers = tuple(sorted({int(m) for m in getattr(self, name)}))
-            if len(powers) < len(tuple(getattr(self, name))) or not all(1 <= m <= 64 for m in powers):
-                raise ConfigError(f"{name}={getattr(self, name)!r}: expected different integers from 1 to 64.")
+            given = getattr(self, name)
+            try:
+                powers = tuple(sorted({operator.index(m) for m in given}))
+            except TypeError:
+                powers = (0,)
+            if not all(1 <= m <= 64 for m in powers) or len(powers) < len(given):
+                raise ConfigError(f"{name}={given!r}: expected different integers from 1 to 64.")
             put(name, powers)
         if not self.species or not (self.pair_powers or self.triple_powers):
             raise ConfigError("InversePowers: no features; give species, and pair_powers or triple_powers.")

@@ -54,6 +54,9 @@ Broadening::Broadening(const MbtrPart& part) : sigma_(part.sigma), n_(part.n) {
   step_ = (part.last - part.first) / static_cast<double>(part.n - 1);
   MERCER_REQUIRE(part.sigma >= step_ / 1000, "sigma=", part.sigma, " is less than a thousandth of the step ", step_,
                  " of the grid; use more points or a larger sigma");
+  // Lines are never cut, so that tables grow with their width.
+  MERCER_REQUIRE(part.sigma <= step_ * 1000 * (1 + 1e-9), "sigma=", part.sigma, " is more than a thousand steps of ", step_,
+                 " of the grid; use fewer points or a smaller sigma");
   inverse_step_ = 1 / step_;
   points_ = part.values == "point";
   const bool centered = points_ || part.centered;
@@ -67,8 +70,7 @@ Broadening::Broadening(const MbtrPart& part) : sigma_(part.sigma), n_(part.n) {
   const long double area = part.normalized ? 1.0L : static_cast<long double>(sigma_) / shape->density(0);
   scale_ = static_cast<double>(points_ ? area / sigma_ : part.values == "average" ? area / step_ : area);
 
-  const double z_reach = std::min(reach_ * inverse_step_, 2.0 * static_cast<double>(n_) + 2);
-  below_ = static_cast<int>(std::ceil(z_reach)) + 1;
+  below_ = static_cast<int>(std::ceil(reach_ * inverse_step_)) + 1;
   width_ = (2 * below_ + 1 + block - 1) / block * block;
   if (is_flat_) return;
 
