@@ -227,7 +227,9 @@ def test_clusters_of_few_molecules(here, kind):
 
 
 def test_dynamics_without_derivatives(here, capsys):
-    assert main(["fit", "molecules.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", "bag_of_bonds"]) == 0
+    assert (
+        main(["fit", "molecules.extxyz", "-o", "run", "-q", "--threads", "1", "--representation", "bag_of_bonds"]) == 0
+    )
     capsys.readouterr()
     ase.io.write("start.extxyz", frames(False, 1))
     assert main(["md", "run/model.mercer", "start.extxyz", "-o", "md.extxyz"]) == 1

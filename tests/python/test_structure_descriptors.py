@@ -192,7 +192,7 @@ def test_bags_refuse():
         bags.transform([molecule("H2O"), molecule("CO")])
     with pytest.raises(DataError, match=r"frame 1: has 4 atoms of element 1, but BagOfBonds has room for 2.*max_atoms"):
         bags.transform([molecule("H2O"), molecule("H2O") + molecule("H2")])
-    for wrong in ({}, {"H": 0}, [("H", 1), ("H", 2)]):
+    for wrong in ({}, {"H": 0}, [("H", 1), ("H", 2)], ["H"], 5):
         with pytest.raises(ConfigError, match="max_atoms"):
             BagOfBonds(wrong)
 
@@ -228,7 +228,13 @@ def test_inverse_powers_refuse():
         InversePowers(["Si"]).transform(bulk("Si"))
     with pytest.raises(DataError, match=r"frame 0: .*\bC\b"):
         InversePowers(["H"]).transform(molecule("CH4"))
-    for options in ({"pair_powers": [0]}, {"triple_powers": [1, 1]}, {"pair_powers": [], "triple_powers": []}):
+    for options in (
+        {"pair_powers": [0]},
+        {"pair_powers": [1.5]},
+        {"pair_powers": "a"},
+        {"triple_powers": [1, 1]},
+        {"pair_powers": [], "triple_powers": []},
+    ):
         with pytest.raises(ConfigError, match="powers"):
             InversePowers(["H"], **options)
 
