@@ -186,6 +186,12 @@ def test_bags_in_closed_form(diagonal):
         assert abs(value - (bag[k] if k < len(bag) else 0.0)) <= 1e-12
 
 
+@pytest.mark.parametrize("alpha", [100.0, 1e-3])
+def test_ewald_refuses_sums_without_end(alpha):
+    with pytest.raises(DataError, match=r"frame 0: .*terms of a sum.*alpha"):
+        EwaldMatrix(1, alpha=alpha).transform(Atoms("H", cell=[4, 4, 4], pbc=True))
+
+
 def test_bags_refuse():
     bags = BagOfBonds({"H": 2, "O": 1})
     with pytest.raises(DataError, match=r"frame 1: .*\bO\b"):

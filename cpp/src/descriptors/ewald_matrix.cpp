@@ -19,6 +19,19 @@ struct Wave {
   double strain;  ///< d factor / d strain_ab = factor (strain G_a G_b - delta_ab)
 };
 
+/// Terms of one sum, at most.
+constexpr double most_terms = 1e7;
+
+/// The largest integers of vectors of a sum. @throws std::invalid_argument where they make too many terms.
+std::array<int, 3> bounds_of(index_t frame, const std::array<double, 3>& largest) {
+  double terms = 1;
+  for (const double value : largest) terms *= 2 * std::floor(value) + 1;
+  MERCER_REQUIRE(terms <= most_terms, "frame ", frame, ": ", terms, " terms of a sum of EwaldMatrix, the limit is ",
+                 most_terms, "; give an alpha nearer to the default (which depends on the cell), a lower accuracy, or "
+                 "smaller cutoffs");
+  return {static_cast<int>(largest[0]), static_cast<int>(largest[1]), static_cast<int>(largest[2])};
+}
+
 /// Calls use(n) for all integer vectors within the bounds.
 template <class Use>
 void for_each_point(const std::array<int, 3>& bounds, const Use& use) {
@@ -29,13 +42,11 @@ void for_each_point(const std::array<int, 3>& bounds, const Use& use) {
   }
 }
 
-std::vector<Wave> waves(const Box& box, double volume, double a, double cutoff) {
-  std::array<int, 3> bounds;
-  for (int k = 0; k < 3; ++k) {
-    bounds[k] = static_cast<int>(cutoff * std::sqrt(dot(box.rows[k], box.rows[k])) / (2 * pi));
-  }
+std::vector<Wave> waves(index_t frame, const Box& box, double volume, double a, double cutoff) {
+  std::array<double, 3> largest;
+  for (int k = 0; k < 3; ++k) largest[k] = cutoff * std::sqrt(dot(box.rows[k], box.rows[k])) / (2 * pi);
   std::vector<Wave> out;
-  for_each_point(bounds, [&](const std::array<std::int32_t, 3>& n) {
+  for_each_point(bounds_of(frame, largest), [&](const std::array<std::int32_t, 3>& n) {
     if (std::make_tuple(n[0], n[1], n[2]) <= std::make_tuple(0, 0, 0)) return;  // half of the vectors
     Vec3 G{};
     for (int k = 0; k < 3; ++k) {
@@ -76,9 +87,10 @@ void EwaldMatrix::elements(const StructureBatch& structures, const PairList&, in
       std::sqrt(pi) * std::pow(static_cast<double>(n) * p.weight / (volume * volume), 1.0 / 6));
   const double f = std::sqrt(-std::log(p.accuracy));
   const double real_cutoff = p.real_cutoff.value_or(f / a);
-  const auto reciprocal = waves(box, volume, a, p.reciprocal_cutoff.value_or(2 * a * f));
-  std::array<int, 3> bounds;  // of images of a vector whose fractional coordinates are at most 1/2
-  for (int k = 0; k < 3; ++k) bounds[k] = static_cast<int>(real_cutoff / box.heights[k] + 0.5 + 1e-9);
+  const auto reciprocal = waves(frame, box, volume, a, p.reciprocal_cutoff.value_or(2 * a * f));
+  std::array<double, 3> largest;  // of images of a vector whose fractional coordinates are at most 1/2
+  for (int k = 0; k < 3; ++k) largest[k] = real_cutoff / box.heights[k] + 0.5 + 1e-9;
+  const auto bounds = bounds_of(frame, largest);
 
   for (index_t i = 0; i < n; ++i) {
     for (index_t j = i; j < n; ++j) {
