@@ -16,6 +16,7 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.build import bulk
+from fitted_folder import fit_in
 from mercer.cli import _session, main
 from rich.console import Console
 
@@ -47,14 +48,8 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A folder with data and a finished fit, not to be changed."""
-    folder = tmp_path_factory.mktemp("fitted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        ase.io.write("train.extxyz", make())
-        ase.io.write("test.extxyz", make(4, seed=1))
-        assert main(["fit", "train.extxyz", "--test", "test.extxyz", "-o", "run", "--quiet", *SMALL]) == 0
-    mercer.set_num_threads(0)
-    return folder
+    files = {"train.extxyz": make(), "test.extxyz": make(4, seed=1)}
+    return fit_in(tmp_path_factory.mktemp("fitted"), files, "train.extxyz", "--test", "test.extxyz", *SMALL)
 
 
 def fails(capsys, arguments, *parts, status=1):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
+from fitted_folder import fit_in
 from mercer.cli import main
 
 SMALL = ["--n-sparse", "15", "--r-cut", "3.5", "--threads", "1"]
@@ -47,16 +48,9 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A folder with data and a finished fit with calibrated error bars, not to be changed."""
-    folder = tmp_path_factory.mktemp("fitted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        ase.io.write("train.extxyz", make())
-        ase.io.write("test.extxyz", make(4, seed=1))
-        ase.io.write("validation.extxyz", make(4, seed=2))
-        command = ["fit", "train.extxyz", "--test", "test.extxyz", "--validation", "validation.extxyz", "-o", "run"]
-        assert main([*command, *SMALL, "--quiet"]) == 0
-    mercer.set_num_threads(0)
-    return folder
+    files = {"train.extxyz": make(), "test.extxyz": make(4, seed=1), "validation.extxyz": make(4, seed=2)}
+    arguments = ["train.extxyz", "--test", "test.extxyz", "--validation", "validation.extxyz", *SMALL]
+    return fit_in(tmp_path_factory.mktemp("fitted"), files, *arguments)
 
 
 def warnings_of(capsys, arguments, status=0):

@@ -19,7 +19,7 @@ WEIGHTINGS = {
 }
 
 
-def part(geometry, grid, weighting, normalize_gaussians):
+def part(geometry, grid, weighting, normalize_gaussians, periodic):
     """(MBTRPart, factor): DScribe's numbers are `factor` times mercer's."""
     name = _geometry(geometry)
     k = GEOMETRIES[name]
@@ -34,12 +34,9 @@ def part(geometry, grid, weighting, normalize_gaussians):
         normalized=normalize_gaussians,
         **_weight(weighting, k),
     )
+    if periodic and k > 1 and (weighting is None or weighting.get("function") == "unity"):
+        raise ConfigError(f"periodic=True: weighting={weighting!r} does not end; give one that does.")
     return made, unit if normalize_gaussians else 1.0
-
-
-def is_unity(weighting):
-    """Whether all tuples count alike, however far."""
-    return weighting is None or weighting.get("function") == "unity"
 
 
 def _geometry(geometry):

@@ -62,11 +62,9 @@ class LMBTR(PerCenter):
     ):
         super().__init__(periodic, sparse, dtype)
         self._set_species(species)
-        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians))
+        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians), periodic)
         if part.k == 1:
             raise ConfigError(f"geometry={geometry!r}: expected a function of two or three atoms.")
-        if periodic and _tensors.is_unity(weighting):
-            raise ConfigError(f"periodic=True: weighting={weighting!r} does not end; give one that does.")
         if check_choice(normalization, ("none", "l2"), "normalization") == "l2":
             self._factor = 1.0
         self._part = part

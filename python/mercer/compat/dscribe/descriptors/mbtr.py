@@ -73,10 +73,8 @@ class MBTR(PerSystem):
     ):
         super().__init__(periodic, sparse, dtype)
         self._set_species(species)
-        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians))
+        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians), periodic)
         check_choice(normalization, NORMALIZATIONS, "normalization")
-        if periodic and part.k > 1 and _tensors.is_unity(weighting):
-            raise ConfigError(f"periodic=True: weighting={weighting!r} does not end; give one that does.")
         if normalization == "valle_oganov" and not periodic:
             raise ConfigError("normalization='valle_oganov': expected periodic=True.")
         if normalization == "l2":
