@@ -7,10 +7,10 @@ are made to be silent on good data: what they report is nearly always a mistake 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 import numpy as np
 
+from mercer.checks.finding import Finding
 from mercer.pair_fit import pair_fit
 from mercer.structures import as_frames, read_labels, unit_factor
 from mercer.targets import count_species, is_isolated_config, sum_over_frames
@@ -32,17 +32,6 @@ _ALL_ELECTRON = (
     -0.5, -2.8617, -7.4327, -14.5730, -24.5291, -37.6886, -54.4009, -74.8094, -99.4093,
     -128.5471, -161.8589, -199.6146, -241.8767, -288.8544, -340.7188, -397.5049, -459.4821, -526.8175,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something suspicious: the name of the check, and what is wrong with the way out."""
-
-    check: str
-    message: str
-
-    def __str__(self):
-        return self.message
 
 
 def check_data(frames, labels=None):
