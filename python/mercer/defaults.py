@@ -100,8 +100,9 @@ def choose(options, frames, labels, others=()):
             rows = rows[:: 1 + len(rows) // _ROWS]
         rules = _kernel_rules(term, elements) if rows is None else _length_scale_rules(term.kernel, rows)
         for name, (value, reason) in rules.items():
-            if name not in term.kernel.model_fields_set:
-                update["kernel"] = term.kernel.model_validate({"type": term.kernel.type, name: value})
+            if getattr(term.kernel, name) is None or name not in term.kernel.model_fields_set:
+                kernel = update.get("kernel", term.kernel).model_dump(exclude_unset=True, exclude_none=True)
+                update["kernel"] = term.kernel.model_validate({**kernel, name: value})
                 notes[f"{path}.kernel.{name}"] = reason
         rules = _term_rules(kinds[t], len(numbers), len(elements), spread, len(options.terms), periodic)
         if whole:

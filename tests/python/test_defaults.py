@@ -7,6 +7,7 @@ from ase.build import bulk, molecule
 from mercer.cli._fit import build_potential
 from mercer.config import TERM_PRESETS, load_options, term_preset
 from mercer.defaults import FORCE_PART, VIRIAL_PART, choose, nearest_distances, residual_spread
+from mercer.errors import ConfigError
 from mercer.structures import Frames, read_labels
 
 
@@ -69,6 +70,35 @@ def test_what_is_given_stays():
     assert (term.descriptor.r_cut, term.kernel.zeta, term.n_sparse, term.delta) == (3.3, 3, 5, 0.25)
     assert options.sigma.energy == 0.5
     assert not {"terms.0.descriptor.r_cut", "terms.0.kernel.zeta", "terms.0.n_sparse", "sigma.energy"} & set(notes)
+
+
+GIVEN = [
+    ("soap", {"type": "polynomial", "offset": 0.5}, {"zeta": 4}),
+    ("pair_distance", {"type": "gaussian", "offset": 0.25}, {"length_scale": 1.0}),
+    ("pair_distance", {"type": "matern", "nu": 1.5}, {"length_scale": 1.0}),
+    ("pair_distance", {"type": "rational_quadratic", "alpha": 3.0}, {"length_scale": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("descriptor", "kernel", "chosen"), GIVEN)
+def test_kernel_parameters_that_are_given_stay_beside_the_chosen_one(descriptor, kernel, chosen):
+    given = [("", ("terms", 0), {"descriptor": descriptor, "kernel": kernel})]
+    frames = crystals()
+    options, _ = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
+    assert options.terms[0].kernel.model_dump() == kernel | chosen
+    made = build_potential(options).terms[0].kernel
+    assert {name: getattr(made, name) for name in kernel.keys() | chosen.keys() if name != "type"} == {
+        name: value for name, value in (kernel | chosen).items() if name != "type"
+    }
+
+
+@pytest.mark.parametrize("kernel", [{"type": "matern", "nu": 7.7}, {"type": "rational_quadratic", "alpha": -1.0}])
+def test_kernel_parameters_out_of_range_are_errors(kernel):
+    given = [("", ("terms", 0), {"descriptor": "pair_distance", "kernel": kernel})]
+    frames = crystals()
+    options, _ = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
+    with pytest.raises(ConfigError, match=r"nu|alpha"):
+        build_potential(options)
 
 
 def test_terms_share_the_spread():
