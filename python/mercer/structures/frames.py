@@ -1,0 +1,201 @@
+"""Frames that know where they came from, and their structures as the core takes them."""
+
+import contextlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+
+from mercer._core import core
+from mercer.errors import ConfigError, DataError
+
+
+class Frames(list):
+    """A list of Atoms that knows where each came from, so that messages name the file and the frame.
+
+    Parameters
+    ----------
+    frames : iterable of ase.Atoms
+    sources : sequence of str, optional
+        What to call each frame; ``"frame 0"``, ``"frame 1"``, ... by default.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> frames = Frames([molecule("H2O"), molecule("CH4")], ["a.xyz, frame 3", "a.xyz, frame 7"])
+    >>> frames[1:].where(0)
+    'a.xyz, frame 7'
+    """
+
+    def __init__(self, frames=(), sources=None):
+        super().__init__(frames)
+        self.sources = [f"frame {k}" for k in range(len(self))] if sources is None else list(sources)
+        if len(self.sources) != len(self):
+            raise DataError(f"Frames: {len(self.sources)} sources for {len(self)} frames")
+
+    def where(self, index):
+        """The name of frame `index`, as in ``"train.extxyz, frame 12"``."""
+        return self.sources[index] if index < len(self.sources) else f"frame {index}"
+
+    def take(self, indices):
+        """The frames at `indices`, with their names."""
+        return Frames([self[k] for k in indices], [self.sources[k] for k in indices])
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Frames(super().__getitem__(index), self.sources[index])
+        return super().__getitem__(index)
+
+    def __add__(self, other):
+        other = as_frames(other)
+        return Frames([*self, *other], self.sources + other.sources)
+
+
+def as_frames(frames):
+    """One Atoms, or an iterable of them, as `Frames`.
+
+    Parameters
+    ----------
+    frames : ase.Atoms or iterable of ase.Atoms
+
+    Returns
+    -------
+    Frames
+        `frames` itself where it is one already. May be empty.
+
+    Raises
+    ------
+    DataError
+        If `frames` is anything else.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> len(as_frames(bulk("Si")))
+    1
+    """
+    if isinstance(frames, Frames):
+        return frames
+    if isinstance(frames, Atoms):
+        return Frames([frames])
+    if isinstance(frames, str | Path):
+        raise DataError(
+            f"frames: expected an ase.Atoms or a list of them, got the text {str(frames)!r}; "
+            "read a file with mercer.structures.read_frames(path)"
+        )
+    if not isinstance(frames, Iterable):
+        raise DataError(f"frames: expected an ase.Atoms or a list of them, got {type(frames).__name__}")
+    frames = Frames(frames)
+    for k, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise DataError(f"frames: expected a list of ase.Atoms, but element {k} is of type {type(atoms).__name__}")
+    return frames
+
+
+@contextlib.contextmanager
+def naming_frames(frames):
+    """Turn a ValueError of the core about "frame k" into a DataError that names the file and the frame.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> with naming_frames(Frames([bulk("Si")], ["si.xyz, frame 5"])):
+    ...     raise ValueError("frame 0: no volume")
+    Traceback (most recent call last):
+        ...
+    mercer.errors.DataError: si.xyz, frame 5: no volume
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except ValueError as error:
+        match = re.match(r"frame (\d+)(?=[:,])", str(error))
+        if not match or int(match[1]) >= len(frames):
+            raise
+        raise DataError(as_frames(frames).where(int(match[1])) + str(error)[match.end() :]) from None
+
+
+def to_batch(frames):
+    """The structures as the core takes them, checked.
+
+    Parameters
+    ----------
+    frames : ase.Atoms or list of ase.Atoms
+
+    Returns
+    -------
+    core.StructureBatch
+
+    Raises
+    ------
+    DataError
+        For positions or cells that are NaN or infinite and periodic cells without volume, naming frame and atom.
+    """
+    frames = as_frames(frames)
+    if not frames:
+        return core.StructureBatch()
+    positions = [atoms.arrays["positions"] for atoms in frames]
+    offsets = np.zeros(len(frames) + 1, dtype=np.int64)
+    np.cumsum([len(p) for p in positions], out=offsets[1:])
+    with naming_frames(frames):
+        return core.StructureBatch.from_arrays(
+            np.ascontiguousarray(np.concatenate(positions), dtype=np.float64),
+            np.concatenate([atoms.arrays["numbers"] for atoms in frames]).astype(np.int32),
+            offsets,
+            np.array([atoms.cell.array for atoms in frames], dtype=np.float64),
+            np.array([atoms.pbc for atoms in frames], dtype=bool),
+        )
+
+
+def species_of(frames):
+    """Sorted atomic numbers of the elements in `frames`.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> species_of(molecule("CH3OH"))
+    [1, 6, 8]
+    """
+    return sorted(set().union(*(np.unique(atoms.arrays["numbers"]).tolist() for atoms in as_frames(frames))))
+
+
+def symbols(numbers):
+    """Chemical symbols of atomic numbers.
+
+    Examples
+    --------
+    >>> symbols([1, 6, 8])
+    ['H', 'C', 'O']
+    """
+    return [chemical_symbols[int(number)] for number in numbers]
+
+
+def species_numbers(species):
+    """Sorted atomic numbers of elements given by symbol or number.
+
+    Raises
+    ------
+    ConfigError
+        For an element that does not exist, or one that is given twice.
+
+    Examples
+    --------
+    >>> species_numbers(["O", "H", 6])
+    [1, 6, 8]
+    """
+    if isinstance(species, str | int | np.integer):
+        species = [species]
+    numbers = []
+    for element in species:
+        number = atomic_numbers.get(element) if isinstance(element, str) else element
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not whole or not 0 < number < len(chemical_symbols):
+            raise ConfigError(f"species: {element!r} is no element; expected symbols such as 'Si' or atomic numbers")
+        if int(number) in numbers:
+            raise ConfigError(f"species: {element!r} is given twice")
+        numbers.append(int(number))
+    return sorted(numbers)
