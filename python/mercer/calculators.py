@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from mercer._validation import check_positive
 from mercer.descriptors import MIN_DISTANCE, Environments
@@ -31,9 +31,10 @@ class PotentialCalculator(Calculator):
     ----------
     potential : Potential or path-like
         Fitted, or a file that `mercer.load` reads.
-    std : collection of {"energy", "energies", "forces"}
+    std : bool or collection of {"energy", "energies", "forces"}, default ()
         Standard deviations to compute with every result, as properties ``energy_std``, ``energies_std`` and
         ``forces_std``: ``atoms.calc.results["energies_std"]`` or ``atoms.calc.get_property("energies_std", atoms)``.
+        True is the energies, as in `Potential.predict`.
     warn_above : float, optional
         eV. Warn when the standard deviation of the energy of an atom exceeds this: the model has not seen its
         environment. Once in the life of the calculator.
@@ -73,7 +74,7 @@ class PotentialCalculator(Calculator):
     def __init__(self, potential, *, std=(), warn_above=None, skin=0.5):
         super().__init__()
         self.potential = load(potential) if isinstance(potential, str | Path) else potential
-        std = (std,) if isinstance(std, str) else tuple(std)
+        std = self.potential._wanted_std(std)
         if warn_above is not None:
             check_positive(warn_above, "warn_above")
         self.options = {"std": std, "warn_above": warn_above, "skin": check_positive(skin, "skin", allow_zero=True)}
@@ -84,8 +85,25 @@ class PotentialCalculator(Calculator):
         self._lock = threading.RLock()
         self._warned = False
 
+    def __repr__(self):
+        numbers = self.potential.species_
+        return (
+            f"{type(self).__name__}({', '.join(symbols(numbers))}; cutoff {self.potential.r_cut:g} Angstrom, "
+            + ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+            + ")"
+        )
+
     def get_property(self, name, atoms=None, allow_calculation=True):
-        """The named property; see `ase.calculators.calculator.BaseCalculator`."""
+        """The named property; see `ase.calculators.calculator.BaseCalculator`.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            For the stress of atoms that are not periodic in three directions, and what the calculator does not know.
+        """
+        frame = self.atoms if atoms is None else atoms
+        if name == "stress" and allow_calculation and frame is not None and not frame.pbc.all():
+            raise PropertyNotImplementedError(_no_stress(frame))
         with self._lock:
             return super().get_property(name, atoms, allow_calculation)
 
@@ -141,6 +159,18 @@ class PotentialCalculator(Calculator):
         source = _SavedPotential(path, self.potential) if path and Path(path).is_file() else self.potential
         state = {"atoms": self.atoms, "results": self.results}
         return _restore, (type(self), source, self.options), state
+
+
+def _no_stress(atoms):
+    periodic = "".join(axis for axis, flag in zip("abc", atoms.pbc, strict=True) if flag)
+    text = "no stress: the structure is not periodic in all three directions, "
+    if not periodic:
+        return text + "but in none"
+    return (
+        f"{text}but in {' and '.join(periodic)} alone, so that it has no volume. To relax the cell in these directions "
+        "set atoms.pbc = True (beyond a vacuum wider than the cutoff nothing else changes) and leave the other "
+        "components out by a mask, as FrechetCellFilter(atoms, mask=[1, 1, 0, 0, 0, 1])"
+    )
 
 
 class _SavedPotential:

@@ -7,6 +7,7 @@ import ase.io
 import numpy as np
 from ase import units
 from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import force_temperature
 from ase.md.verlet import VelocityVerlet
 
 from mercer._validation import check_choice, check_count, check_positive
@@ -40,7 +41,7 @@ class Run:
     potential, kinetic : list of float
         Energies in eV.
     temperature : list of float
-        K; of 3 N degrees of freedom.
+        K; of the degrees of freedom that constraints leave, 3 N without.
     seconds : float
         Time of the run, without writing.
     """
@@ -78,22 +79,42 @@ class Run:
 
 
 def draw_velocities(atoms, temperature, seed=0):
-    """Set Maxwell-Boltzmann velocities, the centre of mass at rest, scaled to exactly `temperature`.
+    """Set Maxwell-Boltzmann velocities, scaled to exactly `temperature`.
+
+    The centre of mass is at rest, unless constraints hold atoms in place.
 
     Parameters
     ----------
     atoms : ase.Atoms
+        What constraints fix stays at rest.
     temperature : float
-        K; of 3 N degrees of freedom.
+        K; of the degrees of freedom that constraints leave, 3 N without, as `ase.Atoms.get_temperature` counts.
     seed : int
+
+    Raises
+    ------
+    DataError
+        If constraints fix every atom.
     """
     temperature = check_positive(temperature, "temperature", allow_zero=True)
+    _require_freedom(atoms)
     masses = atoms.get_masses()[:, None]
     velocities = np.random.default_rng(seed).standard_normal((len(atoms), 3)) / np.sqrt(masses)
-    if len(atoms) > 1:
-        velocities -= (masses * velocities).sum(axis=0) / masses.sum()
-    atoms.set_velocities(velocities)
-    atoms.set_velocities(velocities * np.sqrt(1.5 * units.kB * len(atoms) * temperature / atoms.get_kinetic_energy()))
+    together = np.broadcast_to(masses, velocities.shape)
+    atoms.set_momenta(together)
+    free = np.allclose(atoms.get_momenta(), together)  # all atoms may move together
+    atoms.set_momenta(masses * velocities)
+    if len(atoms) > 1 and free:
+        momenta = atoms.get_momenta()
+        atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
+    force_temperature(atoms, temperature)
+
+
+def _require_freedom(atoms):
+    if not len(atoms):
+        raise DataError("there are no atoms to move")
+    if atoms.get_number_of_degrees_of_freedom() < 1:
+        raise DataError("constraints fix every atom: nothing can move")
 
 
 def append_frame(file, atoms):
@@ -128,6 +149,8 @@ def follow(atoms, steps, *, timestep=1.0, ensemble="nve", temperature=None, fric
 
     Raises
     ------
+    DataError
+        If there are no atoms, or constraints fix all of them.
     Explosion
         When an energy or a position is not finite, an atom moves by more than 1 Angstrom in a step, or more than a
         tenth of the atoms has lost all neighbours.
@@ -147,8 +170,7 @@ def follow(atoms, steps, *, timestep=1.0, ensemble="nve", temperature=None, fric
     check_count(steps, "steps", minimum=0)
     timestep = check_positive(timestep, "timestep")
     check_choice(ensemble, ("nve", "nvt"), "ensemble")
-    if not len(atoms):
-        raise DataError("there are no atoms to move")
+    _require_freedom(atoms)
     if ensemble == "nvt":
         temperature = check_positive(temperature, "temperature")
         friction = check_positive(friction, "friction") / units.fs
@@ -171,7 +193,7 @@ def follow(atoms, steps, *, timestep=1.0, ensemble="nve", temperature=None, fric
         run.seconds += time.perf_counter() - start if step else 0.0
         run.potential.append(energy)
         run.kinetic.append(atoms.get_kinetic_energy())
-        run.temperature.append(run.kinetic[-1] / (1.5 * units.kB * len(atoms)))
+        run.temperature.append(atoms.get_temperature())
         watch.check(run, step)
         yield run
 

@@ -98,6 +98,30 @@ def test_standard_deviations_on_request(potential, atoms):
     assert isinstance(atoms.calc.results["energy_std"], float)
 
 
+def test_standard_deviations_of_energies_by_true(potential, atoms):
+    atoms.calc = potential.calculator(std=True)
+    atoms.get_potential_energy()
+    assert {"energy_std", "energies_std"} <= set(atoms.calc.results)
+    atoms.calc = potential.calculator(std=False)
+    atoms.get_potential_energy()
+    assert not any(name.endswith("_std") for name in atoms.calc.results)
+    with pytest.raises(ConfigError, match="std"):
+        potential.calculator(std=3)
+
+
+def test_repr_says_what_it_is(potential):
+    text = repr(potential.calculator(std="energy", skin=0.3))
+    for part in ("Cu, Au", "cutoff 4 Angstrom", "std=('energy',)", "skin=0.3"):
+        assert part in text
+
+
+@pytest.mark.parametrize(("pbc", "words"), [((1, 1, 0), "a and b alone, .* atoms.pbc = True"), ((0, 0, 0), "none$")])
+def test_a_missing_stress_is_explained_by_the_directions(atoms, pbc, words):
+    atoms.pbc = pbc
+    with pytest.raises(PropertyNotImplementedError, match=f"not periodic in all three directions, but in {words}"):
+        atoms.get_stress()
+
+
 def test_standard_deviations_that_are_not_to_be_had(potential, tmp_path):
     with pytest.raises(ConfigError, match="std='virial'"):
         potential.calculator(std="virial")

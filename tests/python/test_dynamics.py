@@ -6,6 +6,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms, FixBondLength, FixCartesian
 from mercer.dynamics import Explosion, Run, draw_velocities, follow
 from mercer.errors import ConfigError, DataError
 
@@ -44,6 +45,24 @@ def test_velocities(copper):
     assert np.array_equal(other.get_momenta(), copper.get_momenta())
     draw_velocities(other, 400, seed=2)
     assert not np.array_equal(other.get_momenta(), copper.get_momenta())
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_temperature_is_of_the_degrees_of_freedom_that_constraints_leave(copper, free):
+    atoms = copper * (2, 1, 1)
+    atoms.calc = copper.calc
+    atoms.set_constraint(FixBondLength(0, 1) if free else [FixAtoms([0, 1, 2]), FixCartesian(3, (True, False, False))])
+    draw_velocities(atoms, 300)
+    n = 24 - (1 if free else 10)
+    assert abs(2 * atoms.get_kinetic_energy() / (n * units.kB) - 300) <= 1e-8
+    momentum = np.abs(atoms.get_momenta().sum(axis=0)).max()
+    assert momentum <= 1e-10 if free else momentum >= 1.0 and not atoms.get_momenta()[:3].any()
+    run = last(follow(atoms, 20))
+    assert abs(run.temperature[-1] - 2 * run.kinetic[-1] / (n * units.kB)) <= 1e-8
+    atoms.set_constraint(FixAtoms(range(8)))
+    for move in (lambda: draw_velocities(atoms, 300), lambda: last(follow(atoms, 1))):
+        with pytest.raises(DataError, match="fix every atom"):
+            move()
 
 
 def test_constant_energy(copper):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mercer import __version__
-from mercer.cli._session import Session
+from mercer.cli._session import Session, Stopped
 from mercer.errors import ConfigError, MercerError
 
 app = typer.Typer(
@@ -311,7 +311,7 @@ def md(
     from mercer.cli._md import run_md
 
     _use_threads(threads)
-    finished = run_md(
+    run_md(
         model,
         start,
         output,
@@ -326,8 +326,6 @@ def md(
         skin=skin,
         warn_above=warn_above,
     )
-    if not finished:
-        raise typer.Exit(130)
 
 
 def _use_threads(threads):
@@ -399,6 +397,8 @@ def main(argv=None):
         return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted; nothing was written, earlier results are as they were", _INTERRUPTED, debug)
+    except Stopped as stop:
+        return _fail(str(stop), _INTERRUPTED, debug)
     except typer.Exit as stop:
         return stop.exit_code
     except _ClickException as error:

@@ -6,6 +6,7 @@ import numpy as np
 
 from mercer.cli._data import read_structures
 from mercer.cli._output import output_file
+from mercer.cli._session import Stopped
 from mercer.errors import ConfigError, DataError
 
 #: Numbers that are told about while a run goes on.
@@ -15,7 +16,13 @@ _LINES = 10
 def run_md(
     model, start, output, session, *, steps, timestep, ensemble, temperature, friction, interval, seed, skin, warn_above
 ):
-    """Move the atoms of `start` with a model, and write the trajectory. Returns False if it was interrupted."""
+    """Move the atoms of `start` with a model, and write the trajectory.
+
+    Raises
+    ------
+    Stopped
+        After Ctrl-C or SIGTERM, once the frames until then are in the file.
+    """
     import mercer
     from mercer.dynamics import Explosion, append_frame, draw_velocities, follow
 
@@ -64,8 +71,7 @@ def run_md(
     if isinstance(problem, Explosion):
         raise DataError(f"{problem}. The trajectory so far is in {output}")
     if problem is not None:
-        session.warn(f"interrupted after {run.n_steps} of {steps} steps")
-    return problem is None
+        raise Stopped(f"interrupted after {run.n_steps} of {steps} steps; the trajectory so far is in {output}")
 
 
 def _forget_labels(atoms):

@@ -11,6 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 LOG_INTERVAL = 10.0
 
 
+class Stopped(Exception):
+    """A command that the user has stopped, and that keeps what it has done: the message says what is where."""
+
+
 class Session:
     """Screen and log of one command.
 

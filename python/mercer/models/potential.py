@@ -451,13 +451,17 @@ class Potential(BaseEstimator):
         """Cutoff of the neighbour list that serves all terms, Angstrom."""
         return max(term.descriptor.r_cut for term in self._terms())
 
-    def calculator(self, **options):
+    def calculator(self, *, std=(), warn_above=None, skin=0.5):
         """An ASE calculator of this potential.
 
         Parameters
         ----------
-        **options
-            `std`, `warn_above` and `skin` of `mercer.calculators.PotentialCalculator`.
+        std : bool or collection of {"energy", "energies", "forces"}, default ()
+            Standard deviations to compute with every result.
+        warn_above : float, optional
+            eV. Warn once when the standard deviation of the energy of an atom exceeds this.
+        skin : float, default 0.5
+            Angstrom. Neighbours are searched again when atoms have moved by that much.
 
         Returns
         -------
@@ -466,7 +470,7 @@ class Potential(BaseEstimator):
         from mercer.calculators import PotentialCalculator
 
         self._check_fitted()
-        return PotentialCalculator(self, **options)
+        return PotentialCalculator(self, std=std, warn_above=warn_above, skin=skin)
 
     # ------------------------------------------------------------------------------------------- save, load
 
@@ -741,7 +745,12 @@ class Potential(BaseEstimator):
         kinds = ("energy", "energies")
         if isinstance(std, str):
             std = [std]
-        wanted = (kinds if std else ()) if isinstance(std, (bool, np.bool_)) or std is None else tuple(std)
+        if std is None or isinstance(std, (bool, np.bool_)):
+            wanted = kinds if std else ()
+        elif isinstance(std, Iterable):
+            wanted = tuple(std)
+        else:
+            raise ConfigError(f"std={std!r}: expected True, False, or some of {', '.join(PRIOR_VARIANCES)}")
         for kind in wanted:
             check_choice(kind, PRIOR_VARIANCES, "std")
         if "forces" in wanted:
