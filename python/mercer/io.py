@@ -7,15 +7,14 @@ same model gives the same bytes (which is why there is one entry: the order of s
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from mercer import __version__
+from mercer._files import replacing
 from mercer.errors import ModelFileError
 
 FORMAT = "mercer-potential"
@@ -55,31 +54,15 @@ def write_model(path, header, arrays):
 
 
 def write_atomically(path, data):
-    """Write bytes to a temporary file beside `path`, then rename it: readers see the old file or the new one."""
-    path = Path(path)
-    temporary = None
+    """Write bytes to a temporary file, then rename it: readers see the old file or the new one."""
+    remedy = "choose a folder that exists and is writable"
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+        with replacing(path, ModelFileError, remedy) as temporary, open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(temporary, path)
     except OSError as error:
-        raise ModelFileError(
-            f"{path}: cannot write the model ({error.strerror}); choose a folder that exists and is writable"
-        ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise ModelFileError(f"{path}: cannot write the model ({error.strerror or error}); {remedy}") from error
 
 
 def read_model(path):

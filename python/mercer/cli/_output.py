@@ -1,4 +1,4 @@
-"""Output that appears only when it is complete: what was there before stays intact until then."""
+"""Where the commands write: files and folders that change only when everything is there."""
 
 import contextlib
 import os
@@ -6,12 +6,21 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from mercer import _files
 from mercer.errors import DataError
+
+#: What the running command has put in its place so far, for the message when it is interrupted.
+written = []
+
+#: Endings of the files of results.
+_ENDINGS = (".mercer", ".yaml", ".log", ".json", ".png", ".extxyz")
 
 
 @contextlib.contextmanager
 def output_folder(path):
     """A temporary folder inside `path`, whose files replace those of `path` at the end, if nothing went wrong.
+
+    `path` is locked meanwhile, and what killed runs have left in it is removed.
 
     Parameters
     ----------
@@ -26,30 +35,53 @@ def output_folder(path):
     Raises
     ------
     DataError
-        If the folder cannot be made or written to: at once, before any work.
+        If the folder cannot be made or written to, or another run writes into it: at once, before any work. At the end
+        if the disk is full.
     """
-    path = Path(path)
-    made = _missing_parents(path)
+    path = _files.checked_name(path, what="folder")
+    made, handle, temporary = [], None, None
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path))
-    except OSError as error:
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise DataError(
-            f"{path}: cannot write to this output folder ({error.strerror}); choose another one with -o"
-        ) from None
-    try:
-        yield temporary
-        for file in sorted(temporary.iterdir()):
-            os.replace(file, path / file.name)
-        made = []
+        try:
+            made = _missing_parents(path)
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_what_is_no_file(path)
+            handle = os.open(path, os.O_RDONLY) if os.name == "posix" else None
+            locked = None if handle is None else _files.lock(handle)
+            if locked is False:
+                raise DataError(
+                    f"{path}: another run of mercer writes into this folder; wait for its end, or choose another one "
+                    "with -o"
+                )
+            if locked:
+                for left in path.glob(_files.UNFINISHED + "*"):
+                    if left.is_dir() and not left.is_symlink():
+                        shutil.rmtree(left, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=_files.UNFINISHED, dir=path))
+        except OSError as error:
+            reason = _files.no_room(error) or error.strerror
+            reason = "it is not a folder" if isinstance(error, FileExistsError) else reason
+            raise DataError(f"{path}: cannot write to this output folder ({reason}); choose another one with -o") from None
+        try:
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                os.replace(file, path / file.name)
+            made = []
+        except (OSError, ValueError) as error:
+            if not _files.no_room(error):
+                raise
+            raise DataError(
+                f"{path}: {_files.no_room(error)}; nothing was written, earlier results are as they were. Make room, "
+                "or choose another folder with -o"
+            ) from error
+        written.append(f"{path}/")
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+        if handle is not None:
+            os.close(handle)
 
 
 def _missing_parents(path):
@@ -57,29 +89,22 @@ def _missing_parents(path):
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
+def _refuse_what_is_no_file(path):
+    """Raise DataError if something that has the name of a result is no file: it could not be replaced at the end."""
+    for entry in path.iterdir():
+        if entry.suffix in _ENDINGS and not entry.is_symlink() and not entry.is_file():
+            raise DataError(f"{entry}: not a regular file; remove it, or choose another folder with -o")
+
+
 @contextlib.contextmanager
 def output_file(path):
-    """A temporary name beside `path` that replaces it at the end, if nothing went wrong.
+    """A temporary name that becomes `path` at the end, if nothing went wrong; see `mercer._files.replacing`.
 
     Raises
     ------
     DataError
-        If the folder is missing or cannot be written to: at once, before any work.
+        If the file cannot be written: at once, before any work. At the end if the disk is full.
     """
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix="".join(path.suffixes), dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise DataError(f"{path}: cannot write this file ({error.strerror}); choose another one with -o") from None
-    try:
-        yield Path(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    with _files.replacing(path) as temporary:
+        yield temporary
+    written.append(str(path))
