@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import threading
 
 from mercer import _core
 from mercer._core import core
@@ -48,6 +49,9 @@ def num_threads():
 def threads(n):
     """Use `n` threads inside a ``with`` block; None changes nothing.
 
+    The number is that of the process: of blocks that are open at once in several Python threads, the one entered last
+    counts. After the last of them it is what it was before the first.
+
     Examples
     --------
     >>> import mercer
@@ -57,11 +61,30 @@ def threads(n):
     if n is None:
         yield
         return
-    before = core.fixed_num_threads()
-    set_num_threads(n)
+    block = object()
+    with _lock:
+        before = core.fixed_num_threads()
+        set_num_threads(n)
+        _open.append((block, before))
     try:
         yield
     finally:
+        with _lock:
+            _leave(block)
+
+
+#: Guards the blocks of :func:`threads` that are open, each with the number before it, in the order they were entered.
+_lock = threading.RLock()
+_open = []
+
+
+def _leave(block):
+    """Take a block out: the number before it is set, or handed to the block that was entered after it."""
+    at = next(k for k, (other, _) in enumerate(_open) if other is block)
+    _, before = _open.pop(at)
+    if at < len(_open):
+        _open[at] = _open[at][0], before
+    else:
         core.set_num_threads(before)
 
 

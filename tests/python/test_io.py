@@ -63,7 +63,7 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(mercer.io.os, "replace", fail)
-    with pytest.raises(ModelFileError, match="No space left on device"):
+    with pytest.raises(ModelFileError, match="model: the disk is full"):
         write_model(path, {"kind": "other"}, {})
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == ["model"]

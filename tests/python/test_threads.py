@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 
 import mercer
 import pytest
@@ -111,3 +112,45 @@ def test_a_spawned_child_uses_its_threads():
     assert loop_with_threads(2) == (2, 2)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(loop_with_threads, (2,)) == (2, 2)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_blocks_that_are_left_in_any_order_leave_what_was(before, order):
+    """Each block is in a thread of its own; inside, the last one entered of those still open counts."""
+    mercer.set_num_threads(before)
+    numbers = 1, 2, 5
+    leave = [threading.Event() for _ in numbers]
+    blocks = []
+    for n, event in zip(numbers, leave, strict=True):
+        entered = threading.Event()
+
+        def block(n=n, event=event, entered=entered):
+            with mercer.threads(n):
+                entered.set()
+                event.wait(20)
+
+        blocks.append(threading.Thread(target=block))
+        blocks[-1].start()
+        assert entered.wait(20)
+    inside = set(range(3))
+    for k in order:
+        assert core.fixed_num_threads() == numbers[max(inside)]
+        leave[k].set()
+        blocks[k].join(20)
+        inside.remove(k)
+    assert core.fixed_num_threads() == before
+
+
+def test_many_threads_with_blocks_of_their_own():
+    def work(n):
+        for _ in range(200):
+            with mercer.threads(n), mercer.threads(n + 1):
+                pass
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert core.fixed_num_threads() == 0

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from mercer import __version__
+from mercer.cli import _output
+from mercer.cli._arguments import check_words, label_options, one_of, parse_e0
 from mercer.cli._session import Session, Stopped
 from mercer.errors import ConfigError, MercerError
 
@@ -142,6 +144,9 @@ def fit(
     from mercer.cli._fit import run_fit
     from mercer.config import load_options, parse_assignment, term_preset
 
+    one_of(terms=terms, two_body=two_body, representation=representation)
+    one_of(no_forces=no_forces, sigma_forces=sigma_forces is not None)
+    one_of(no_virial=no_virial, sigma_virial=sigma_virial is not None)
     overrides = []
 
     def override(flag, path, value):
@@ -166,11 +171,8 @@ def fit(
     override("--sigma-virial", ("sigma", "virial"), sigma_virial)
     override("--no-forces", ("sigma", "forces"), "none" if no_forces else None)
     override("--no-virial", ("sigma", "virial"), "none" if no_virial else None)
-    override("--e0", ("e0",), _parse_e0(e0))
-    for flag, name, pairs in (("--key", "keys", keys), ("--units", "units", units)):
-        for label, value in _pairs(flag, pairs).items():
-            override(flag, (name, label), value)
-    override("--energy-key", ("keys", "energy"), energy_key)
+    override("--e0", ("e0",), parse_e0(e0))
+    overrides += label_options(energy_key, keys, units)
     override("--n-train", ("n_train",), n_train)
     override("--test-fraction", ("test_fraction",), test_fraction)
     override("--repeats", ("repeats",), repeats)
@@ -202,6 +204,8 @@ def predict(
     """Predict energies, forces, virials and stresses, with standard deviations, and write them as extended XYZ."""
     from mercer.cli._use import run_predict
 
+    one_of(no_forces=not forces, forces_std=forces_std)
+    one_of(no_std=std is False, forces_std=forces_std)
     _use_threads(threads)
     run_predict(model, files, output, Session(quiet), std=std, forces_std=forces_std, forces=forces, prefix=prefix)
 
@@ -227,10 +231,9 @@ def evaluate(
     from mercer.config import load_options
 
     _use_threads(threads)
-    overrides = [("--key", ("keys", k), v) for k, v in _pairs("--key", keys).items()]
-    overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
-    overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
-    run_evaluate(model, files, output, load_options(None, overrides), Session(quiet), forces_std)
+    run_evaluate(
+        model, files, output, load_options(None, label_options(energy_key, keys, units)), Session(quiet), forces_std
+    )
 
 
 @app.command(no_args_is_help=True)
@@ -244,10 +247,7 @@ def info(
     from mercer.cli._use import run_info
     from mercer.config import load_options
 
-    overrides = [("--key", ("keys", k), v) for k, v in _pairs("--key", keys).items()]
-    overrides += [("--units", ("units", k), v) for k, v in _pairs("--units", units).items()]
-    overrides += [("--energy-key", ("keys", "energy"), energy_key)] if energy_key else []
-    run_info(path, load_options(None, overrides), Session())
+    run_info(path, load_options(None, label_options(energy_key, keys, units)), Session())
 
 
 @app.command(no_args_is_help=True)
@@ -337,38 +337,16 @@ def _use_threads(threads):
         mercer.set_num_threads(threads)
 
 
-def _pairs(flag, texts):
-    """{"a": "b"} of ["a=b"]."""
-    out = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            raise ConfigError(f"{flag} {text}: expected LABEL=VALUE, for example {flag} energy=...")
-        out[name] = value
-    return out
-
-
-def _parse_e0(text):
-    """The value of --e0: a method, a number, or energies of elements."""
-    if text is None or "=" not in text:
-        return text
-    out = {}
-    for part in text.split(","):
-        symbol, _, value = part.partition("=")
-        try:
-            out[symbol.strip()] = float(value)
-        except ValueError:
-            raise ConfigError(f"--e0 {text}: expected elements and energies in eV, as Si=-0.8,O=-1.2") from None
-    return out
-
-
 # ---------------------------------------------------------------------------------------------- errors
 
 #: UsageError and its base, from typer's own copy of click or from click, whichever typer uses.
 _ClickException = typer.BadParameter.__mro__[2]
 
-#: Exit status after Ctrl-C: 128 + SIGINT.
+#: Exit status after Ctrl-C: 128 + SIGINT; and typer's own, which catches it.
 _INTERRUPTED = 130
+
+#: Signals that have ended the command that runs.
+_received = []
 
 
 def main(argv=None):
@@ -382,23 +360,28 @@ def main(argv=None):
     Returns
     -------
     int
-        0; 1 for bad input; 2 for a wrong command line; 130 after Ctrl-C.
+        0; 1 for bad input; 2 for a wrong command line; 130 after Ctrl-C, 143 after SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = ["--debug"] * debug + [a for a in arguments if a != "--debug"]
+    _received.clear()
+    _output.written.clear()
     with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no SIGTERM
         signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning
     try:
+        check_words(arguments)
         status = app(args=arguments, prog_name="mercer", standalone_mode=False)
         if status == _INTERRUPTED:  # typer catches Ctrl-C itself
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; nothing was written, earlier results are as they were", _INTERRUPTED, debug)
+        there = ", ".join(_output.written)
+        what = f"{there} had been written" if there else "nothing was written, earlier results are as they were"
+        return _fail(f"interrupted; {what}", _status_of_the_signal(), debug)
     except Stopped as stop:
-        return _fail(str(stop), _INTERRUPTED, debug)
+        return _fail(str(stop), _status_of_the_signal(), debug)
     except typer.Exit as stop:
         return stop.exit_code
     except _ClickException as error:
@@ -431,7 +414,12 @@ def _fail(message, status, debug):
     return status
 
 
+def _status_of_the_signal():
+    return 128 + _received[0] if _received else _INTERRUPTED
+
+
 def _terminate(signum, frame):
+    _received.append(signum)
     raise KeyboardInterrupt
 
 

@@ -60,7 +60,9 @@ def output_folder(path):
         except OSError as error:
             reason = _files.no_room(error) or error.strerror
             reason = "it is not a folder" if isinstance(error, FileExistsError) else reason
-            raise DataError(f"{path}: cannot write to this output folder ({reason}); choose another one with -o") from None
+            raise DataError(
+                f"{path}: cannot write to this output folder ({reason}); choose another one with -o"
+            ) from None
         try:
             yield temporary
             for file in sorted(temporary.iterdir()):
