@@ -86,7 +86,7 @@ def test_headers_hold_no_nan(tmp_path):
 
 
 def test_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(ModelFileError, match="cannot write the model"):
+    with pytest.raises(ModelFileError, match="cannot write this file"):
         write_model(tmp_path / "no" / "model", HEADER, {})
 
 
