@@ -249,10 +249,9 @@ def test_named_key_and_that_alone():
 
 def test_calculator_results_are_the_last_choice():
     atoms = bulk("Si")
-    results = {"energy": 1.0, "free_energy": 2.0, "forces": np.ones((2, 3)), "stress": np.array(VOIGT)}
-    atoms.calc = SinglePointCalculator(atoms, **results, energies=np.array([3.0, 4.0]))
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0, free_energy=2.0, stress=np.array(VOIGT))
     labels = read_labels(atoms)
-    assert labels.energy[0] == 1.0 and labels.energies.tolist() == [3.0, 4.0]
+    assert labels.energy[0] == 1.0
     assert labels.found["energy"] == ("energy (calculator)", 1)
     assert np.allclose(labels.virial[0], -atoms.get_volume() * SYMMETRIC)
     for key, value in (("free_energy", 2.0), ("energy", 1.0)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from mercer.descriptors import Environments
 from mercer.errors import DataError
 from mercer.neighbors import build_pairs
 from mercer.structures import Frames, Labels, as_frames, read_labels, species_numbers, symbols, to_batch
+
+_log = logging.getLogger("mercer")
 
 
 def symbol(number):
@@ -71,9 +74,13 @@ class FrameData:
 
     @classmethod
     def read_labelled(cls, frames, labels=None):
-        """The same with labels, read by the usual keys where not given."""
+        """The same with labels, read by the usual keys where not given; what has to be said of them is logged."""
         frames = as_frames(frames)
-        return cls.read(frames, read_labels(frames) if labels is None else labels)
+        if labels is None:
+            labels = read_labels(frames)
+            for note in labels.notes:
+                _log.warning("%s", note)
+        return cls.read(frames, labels)
 
     def __len__(self):
         return len(self.frames)

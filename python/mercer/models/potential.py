@@ -203,6 +203,7 @@ class Potential(BaseEstimator):
         terms = self._terms()
         with clock("read"):
             labelled = FrameData.read_labelled(frames, labels)
+            self._check_config_types(labelled.labels)
             data, isolated, training, e0, all_targets = self._training_data(labelled, terms)
             plan = self._plan(training, all_targets, terms)
         with clock("selection"):
@@ -248,7 +249,7 @@ class Potential(BaseEstimator):
             "n_training_frames": len(training),
             "n_training_atoms": int(training.offsets[-1]),
             "n_isolated_atoms": int(isolated.sum()),
-            "labels": self._label_report(data, all_targets),
+            "labels": _label_report(data, training, all_targets),
             "e0": {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)},
             "e0_sources": {symbol(z): source for z, source in zip(e0.species, e0.sources, strict=True)},
             "n_sparse": [
@@ -515,6 +516,15 @@ class Potential(BaseEstimator):
         if isinstance(self.e0, Mapping):
             by_number(self.e0)
 
+    def _check_config_types(self, labels):
+        unknown = sorted(set(self.config_type_sigma or {}) - set(labels.config_type))
+        if unknown:
+            _log.warning(
+                "config_type_sigma: no frame has config_type %s; there are: %s",
+                ", ".join(unknown),
+                ", ".join(sorted(set(labels.config_type) - {""})) or "none",
+            )
+
     def _terms(self):
         return list(self.terms) if isinstance(self.terms, Iterable) else [self.terms]
 
@@ -729,18 +739,6 @@ class Potential(BaseEstimator):
                 found.append(Targets(kind, kind.values(data, e0), kind.per_row(sigma, data)))
         return found
 
-    def _label_report(self, data, all_targets):
-        """{kind: labelled frames, rows trained on} of every label found."""
-        rows = {target.kind.name: int(target.used.sum()) for target in all_targets}
-        report = {}
-        for kind, (key, n_frames) in data.labels.found.items():
-            report[kind] = {"key": key, "frames": n_frames, "rows": rows.get(kind, 0)}
-            if not rows.get(kind):
-                _log.info(
-                    "labels found but not used: %s (%s) in %d frames: no sigma is given for it", kind, key, n_frames
-                )
-        return report
-
     def _wanted_std(self, std):
         kinds = ("energy", "energies")
         if isinstance(std, str):
@@ -760,6 +758,25 @@ class Potential(BaseEstimator):
                 "this potential was saved without its covariance: no standard deviations; save it with variance=True"
             )
         return wanted
+
+
+def _label_report(data, training, all_targets):
+    """{kind: key, labelled frames, rows trained on} of every label found; stresses are trained on as virials."""
+    rows = {target.kind.name: target.used for target in all_targets}
+    if "virial" in rows:
+        stressed = np.repeat(training.labels.from_stress, 9)
+        rows["stress"], rows["virial"] = rows["virial"] & stressed, rows["virial"] & ~stressed
+    report = {}
+    for kind, (key, n_frames) in data.labels.found.items():
+        report[kind] = {"key": key, "frames": n_frames, "rows": int(np.sum(rows.get(kind, 0)))}
+        if not report[kind]["rows"]:
+            _log.info("labels found but not used: %s (%s) in %d frames: no sigma is given for it", kind, key, n_frames)
+    if not report.get("energy", {}).get("rows") and not report.get("energies", {}).get("rows"):
+        _log.warning(
+            "no energies were trained on: energies of this model are undetermined up to a constant for each element "
+            "(E0); only differences between structures of one composition mean something"
+        )
+    return report
 
 
 def _signature(data, all_targets):

@@ -167,7 +167,7 @@ def given_sigma(kind, frames):
     """Standard deviations that frames give for their labels of this kind: (n_frames,), NaN where there is none."""
     found = np.full(len(frames), np.nan)
     for key in kind.sigma_keys:
-        numbers = info_numbers(frames, key)
+        numbers = info_numbers(frames, key, positive=True)
         found = np.where(np.isnan(found), numbers, found)
     return found
 

@@ -5,7 +5,7 @@ eV/Angstrom^3 in ASE's order (xx, yy, zz, yz, xz, xy) and sign (tension positive
 """
 
 from mercer.structures.entries import atom_numbers, info_numbers
-from mercer.structures.files import read_frames, write_frames
+from mercer.structures.files import check_suffix, read_frames, read_unchecked, write_frames
 from mercer.structures.frames import (
     Frames,
     as_frames,
@@ -16,7 +16,7 @@ from mercer.structures.frames import (
     to_batch,
 )
 from mercer.structures.labels import LABEL_KINDS, Labels, read_labels
-from mercer.structures.units import unit_factor
+from mercer.structures.units import stress_order, unit_factor
 
 __all__ = [
     "LABEL_KINDS",
@@ -24,12 +24,15 @@ __all__ = [
     "Labels",
     "as_frames",
     "atom_numbers",
+    "check_suffix",
     "info_numbers",
     "naming_frames",
     "read_frames",
     "read_labels",
+    "read_unchecked",
     "species_numbers",
     "species_of",
+    "stress_order",
     "symbols",
     "to_batch",
     "unit_factor",

@@ -6,13 +6,13 @@ from mercer.errors import DataError
 from mercer.structures.frames import as_frames
 
 
-def info_numbers(frames, key):
+def info_numbers(frames, key, *, positive=False):
     """Numbers ``info[key]`` of frames; NaN where a frame has none: shape (n_frames,).
 
     Raises
     ------
     DataError
-        If an entry is not one number, naming file and frame.
+        If an entry is not one number, or not a positive one where `positive`, naming file and frame.
 
     Examples
     --------
@@ -25,11 +25,15 @@ def info_numbers(frames, key):
     for k, atoms in enumerate(frames):
         if key in atoms.info:
             try:
+                if isinstance(atoms.info[key], (bool, np.bool_)):
+                    raise TypeError("a truth value")
                 numbers[k] = float(atoms.info[key])
             except (TypeError, ValueError):
                 raise DataError(f"{frames.where(k)}: {key} is {atoms.info[key]!r}, expected one number") from None
             if np.isnan(numbers[k]):
                 raise DataError(f"{frames.where(k)}: {key} is NaN, expected a number")
+            if positive and not 0.0 < numbers[k] < np.inf:
+                raise DataError(f"{frames.where(k)}: {key} is {numbers[k]:g}, expected a positive number")
     return numbers
 
 
@@ -55,6 +59,8 @@ def atom_numbers(frames, key, n_columns=1, *, positive=False):
         if key not in atoms.arrays:
             parts.append(np.full((len(atoms), n_columns), np.nan))
             continue
+        if positive and np.asarray(atoms.arrays[key]).dtype == bool:
+            raise DataError(f"{frames.where(k)}: array {key} holds truth values, expected positive numbers")
         try:
             values = np.asarray(atoms.arrays[key], float).reshape(len(atoms), n_columns)
         except (TypeError, ValueError):

@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import ase.io
+import numpy as np
+from ase.calculators.calculator import all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import filetype, get_compression, open_with_compression
 
 from mercer.errors import DataError
+from mercer.structures.extxyz import scan
 from mercer.structures.frames import Frames, as_frames, to_batch
 
 
@@ -37,25 +42,8 @@ def read_frames(path, index=":"):
     ...     read_frames(f"{folder}/si.extxyz")[1].get_chemical_formula()
     'Ge2'
     """
+    frames = read_unchecked(path)
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path}: a folder, expected a file of structures such as train.extxyz")
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    frames = []
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
-        for atoms in ase.io.iread(path, ":"):
-            frames.append(atoms)
-    except DataError:
-        raise
-    except Exception as error:  # ASE's readers raise anything from KeyError to their own types
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path}, frame {len(frames)}: cannot be read ({type(error).__name__}: {reason})") from error
-    if not frames:
-        raise DataError(f"{path}: holds no structure")
-    frames = Frames(frames, [f"{path}, frame {k}" for k in range(len(frames))])
     try:
         chosen = ase.io.formats.string2index(index) if isinstance(index, str) else index
         frames = frames[chosen] if isinstance(chosen, slice) else frames.take([chosen])
@@ -65,13 +53,85 @@ def read_frames(path, index=":"):
     return frames
 
 
+def read_unchecked(path):
+    """All structures of a file, as `read_frames` gives them, positions and cells as they are."""
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: a folder, expected a file of structures such as train.extxyz")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    frames = []
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
+        for atoms in _structures(path):
+            frames.append(atoms)
+    except DataError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read: byte {error.start} is no UTF-8 text; convert the file") from None
+    except Exception as error:  # ASE's readers raise anything from KeyError to their own types
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path}, frame {len(frames)}: cannot be read ({type(error).__name__}: {reason})") from error
+    if not frames:
+        raise DataError(f"{path}: holds no structure")
+    return Frames(frames, [f"{path}, frame {k}" for k in range(len(frames))])
+
+
+def _structures(path):
+    """The structures of a file, one by one; extended XYZ is looked through first."""
+    if filetype(str(path)) != "extxyz":
+        yield from ase.io.iread(path, ":")
+    elif get_compression(str(path))[1]:
+        with open_with_compression(str(path), "r") as file:
+            scan(file, path)
+        yield from ase.io.iread(path, ":", format="extxyz")
+    else:
+        with open(path, encoding="utf-8-sig") as file:
+            scan(file, path)
+            file.seek(0)
+            yield from ase.io.iread(file, ":", format="extxyz")
+
+
+#: Suffixes of the files that are written, all of them extended XYZ.
+_WRITTEN = (".extxyz", ".xyz", "")
+
+
+def check_suffix(path):
+    """Refuse to write extended XYZ into a file whose name says another format.
+
+    Raises
+    ------
+    DataError
+        For any suffix but .extxyz and .xyz, also with .gz behind; a name without one is fine.
+
+    Examples
+    --------
+    >>> check_suffix("predicted.extxyz")
+    """
+    name, compression = get_compression(Path(path).name)
+    suffix = Path(name).suffix
+    if suffix.lower() not in _WRITTEN or compression not in (None, "gz", "bz2", "xz"):
+        raise DataError(
+            f"{path}: structures are written as extended XYZ, and this name says another format; use "
+            f"{Path(path).name.removesuffix(suffix)}.extxyz, and convert it with ase convert if need be"
+        )
+
+
 def write_frames(path, frames):
-    """Write structures with all their entries as extended XYZ, whatever the name of the file.
+    """Write structures with all their entries as extended XYZ; matrices as nine numbers, row by row.
 
     Parameters
     ----------
     path : str or Path
+        A name that ends in .extxyz or .xyz, or has no suffix.
     frames : ase.Atoms or list of ase.Atoms
+        Results of calculators are written too, but where info or arrays hold an entry of the same name.
+
+    Raises
+    ------
+    DataError
+        For a name that says another format.
 
     Examples
     --------
@@ -82,4 +142,26 @@ def write_frames(path, frames):
     ...     len(read_frames(f"{folder}/si.extxyz"))
     1
     """
-    ase.io.write(path, list(as_frames(frames)), format="extxyz")
+    check_suffix(path)
+    ase.io.write(path, [_as_text(atoms) for atoms in as_frames(frames)], format="extxyz")
+
+
+def _as_text(atoms):
+    """A frame whose entries extended XYZ can hold without JSON, and none of them twice."""
+    results = getattr(atoms.calc, "results", None) or {}
+    copy = atoms.copy()
+    copy.info = {key: _flat(key, value) for key, value in atoms.info.items()}
+    written = {**atoms.info, **atoms.arrays}
+    rest = {key: value for key, value in results.items() if key in all_properties and key not in written}
+    if rest:
+        copy.calc = SinglePointCalculator(copy, **rest)
+    return copy
+
+
+def _flat(key, value):
+    """A matrix as nine numbers; ASE does so itself for the keys that it turns back into matrices."""
+    if key in ("virial", "stress"):
+        return value
+    return (
+        value.ravel() if isinstance(value, np.ndarray) and value.shape == (3, 3) and value.dtype.kind in "fi" else value
+    )

@@ -40,6 +40,12 @@ class Frames(list):
         """The name of frame `index`, as in ``"train.extxyz, frame 12"``."""
         return self.sources[index] if index < len(self.sources) else f"frame {index}"
 
+    @property
+    def files(self):
+        """The files that the frames came from, in order; of frames made in Python, none."""
+        names = (source.rpartition(", frame ")[0] for source in self.sources)
+        return list(dict.fromkeys(name for name in names if name))
+
     def take(self, indices):
         """The frames at `indices`, with their names."""
         return Frames([self[k] for k in indices], [self.sources[k] for k in indices])

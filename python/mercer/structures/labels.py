@@ -1,38 +1,43 @@
-"""Which labels frames carry, under which keys, in eV and Angstrom."""
+"""The labels that frames carry, in eV and Angstrom."""
 
 import contextlib
 import json
 import warnings
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
 from mercer.errors import ConfigError, DataError
 from mercer.structures.frames import as_frames
-from mercer.structures.units import unit_factor
+from mercer.structures.keys import (
+    PER_ATOM,
+    RESULTS,
+    SPELLINGS,
+    Entries,
+    Origin,
+    available,
+    choose_origins,
+    one_value,
+    unused_keys,
+)
+from mercer.structures.units import is_per_atom, stress_order, unit_factor
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """A kind of label: how it is called and what it looks like."""
-
-    per_atom: bool
-    shape: tuple
-    reference: str  #: the default key
-    results: tuple  #: names among the results of an ASE calculator, the first one that is there
-
-
-_KINDS = {
-    "energy": _Kind(False, (), "REF_energy", ("energy", "free_energy")),
-    "forces": _Kind(True, (3,), "REF_forces", ("forces",)),
-    "stress": _Kind(False, (3, 3), "REF_stress", ("stress",)),
-    "virial": _Kind(False, (3, 3), "REF_virial", ()),
-    "energies": _Kind(True, (), "REF_energies", ("energies",)),
-}
+#: Shape of one label, or of the label of one atom, by kind.
+_SHAPES = {"energy": (), "forces": (3,), "stress": (3, 3), "virial": (3, 3), "energies": ()}
 
 #: Kinds of labels that frames may carry.
-LABEL_KINDS = tuple(_KINDS)
+LABEL_KINDS = tuple(_SHAPES)
+
+#: Entries of MACE's files that weigh the labels of a frame; a weight of zero says that the label is a placeholder.
+_WEIGHTS = {
+    "energy": ("config_energy_weight",),
+    "forces": ("config_forces_weight",),
+    "stress": ("config_stress_weight",),
+    "virial": ("config_virials_weight", "config_virial_weight"),
+}
+
+#: No label is larger (eV, eV/Angstrom, ...).
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,12 @@ class Labels:
         ``info["config_type"]``, or "" where there is none.
     found : dict
         ``{kind: (key, number of frames)}`` for the kinds that were found.
+    from_stress : ndarray of bool, shape (n_frames,)
+        Which virials were made from a stress.
+    notes : tuple of str
+        What a user should know: labels that were left out, and why; which of two energies was taken.
+    unused : tuple of str
+        Keys that look like labels and were not taken, as ``"dipole_energy (info)"``.
     """
 
     n_atoms: np.ndarray
@@ -63,6 +74,13 @@ class Labels:
     energies: np.ndarray
     config_type: np.ndarray
     found: dict = field(default_factory=dict)
+    from_stress: np.ndarray | None = None
+    notes: tuple = ()
+    unused: tuple = ()
+
+    def __post_init__(self):
+        if self.from_stress is None:
+            object.__setattr__(self, "from_stress", np.zeros(len(self.n_atoms), dtype=bool))
 
     @property
     def n_frames(self):
@@ -78,11 +96,20 @@ class Labels:
         """Which frames carry the label `kind` ("energy", "forces", "virial", "energies"), bool, shape (n_frames,)."""
         values = getattr(self, kind)
         present = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-        if not _KINDS[kind].per_atom:
+        if kind not in PER_ATOM:
             return present
         result = np.ones(self.n_frames, dtype=bool)
         np.logical_and.at(result, self.frame_of_atom, present)
         return result & (self.n_atoms > 0)
+
+    def carrying(self, kind):
+        """Which frames carry a label of this kind in the files, "stress" told from "virial", bool, shape (n_frames,).
+
+        A frame with both counts as one with a virial.
+        """
+        if kind == "stress":
+            return self.has("virial") & self.from_stress
+        return self.has("virial") & ~self.from_stress if kind == "virial" else self.has(kind)
 
     def take(self, frames):
         """The labels of the frames with these indices, in that order."""
@@ -97,32 +124,44 @@ class Labels:
             virial=self.virial[frames],
             energies=self.energies[atoms],
             config_type=self.config_type[frames],
+            from_stress=self.from_stress[frames],
         )
-        counts = {kind: int(labels.has("virial" if kind == "stress" else kind).sum()) for kind in self.found}
+        counts = {kind: int(labels.carrying(kind).sum()) for kind in self.found}
         return replace(labels, found={kind: (key, counts[kind]) for kind, (key, _) in self.found.items()})
 
 
-def read_labels(frames, keys=None, units=None, *, required=True):
+def read_labels(frames, keys=None, units=None, *, required=True, order="ase", leave_out=None):
     """Collect the labels that `frames` carry; any frame may carry any subset.
 
-    For each kind of label: the key that the caller names, and that one alone; else ``REF_energy``, ``REF_forces``,
-    ``REF_stress``, ``REF_virial``, ``REF_energies`` if any frame has it; else the results of the frames' ASE
-    calculators, where "energy" is preferred to "free_energy" (name the key "free_energy" for the latter). The choice
-    is made once for all frames, so that labels of different origin are never mixed. No calculator is run.
+    For each kind of label: the keys that the caller names, and these alone; else the reference keys ``REF_energy``,
+    ``REF_forces``, ``REF_stress``, ``REF_virial``, ``REF_energies`` (or ``REF_force``, ``REF_virials`` and the like,
+    or ``dft_energy`` and its like), if any frame has one of them; else the results of the frames' ASE calculators. The
+    choice is made once for all frames, so that labels of different origin are never mixed unless keys are named:
+    where reference keys are found, results of calculators are left out. Of calculators, where "energy" and
+    "free_energy" differ and there are forces, the free energy is taken, whose derivatives they are. Energies of atoms
+    are taken from ``REF_energies`` or where they are named. A stress that is zero in the directions in which a frame
+    is not periodic is none, and left out. No calculator is run.
 
     Parameters
     ----------
     frames : ase.Atoms or list of ase.Atoms
     keys : dict, optional
         ``{kind: key}`` with kinds "energy", "forces", "stress", "virial", "energies" (of atoms), and "config_type".
-        A key of None leaves that kind out.
+        Of several keys in a list, each frame's label is the first one that it has. None leaves that kind out.
     units : dict, optional
         Units of the labels as they are stored, ``{"energy": "kcal/mol"}``; converted to eV and Angstrom. An energy
         unit (eV, meV, kcal/mol, kJ/mol, hartree, rydberg) holds for virial and energies of atoms too, and with
         Angstrom for forces and stress, unless these are given: forces such as "hartree/bohr", stress such as
-        "eV/angstrom^3", "GPa", "kbar".
+        "eV/angstrom^3", "GPa", "kbar". Energy and virial may be per atom ("eV/atom"). A minus in front ("-kbar")
+        reverses the sign.
     required : bool, default True
         Whether it is an error if there are no labels at all.
+    order : str, default "ase"
+        Of the components of stresses and virials given as six numbers: "ase" (xx yy zz yz xz xy), "vasp" (xx yy zz
+        xy yz zx), "lammps" (xx yy zz xy xz yz), "upper", "lower", or the components themselves. "matrix-vasp" and so
+        on: of matrices that were filled with six numbers of that order as if it were ASE's.
+    leave_out : dict, optional
+        ``{kind: frames}``, the indices of frames whose label of this kind is not read.
 
     Returns
     -------
@@ -131,10 +170,11 @@ def read_labels(frames, keys=None, units=None, *, required=True):
     Raises
     ------
     DataError
-        If nothing is found or a named key is nowhere (with the keys that are there), if a label is NaN, infinite or
-        of the wrong shape, or if stress and virial of a frame contradict each other; names file, frame and key.
+        If nothing is found or a named key is nowhere (with the keys that are there), if a label is a truth value, NaN,
+        infinite or of the wrong shape, if stress and virial of a frame contradict each other, or if the labels of a
+        whole file are of another origin than those of the others; names file, frame and key.
     ConfigError
-        For an unknown kind of label or unit.
+        For an unknown kind of label, unit or order, and keys that name the structure itself.
 
     Examples
     --------
@@ -147,102 +187,176 @@ def read_labels(frames, keys=None, units=None, *, required=True):
     keys = dict(keys or {})
     type_key = keys.pop("config_type", None) or "config_type"
     for kind in keys:
-        if kind not in _KINDS:
-            raise ConfigError(f"keys: unknown kind of label {kind!r}; expected one of {', '.join(_KINDS)}, config_type")
-    factors = _unit_factors(units)
-
+        if kind not in LABEL_KINDS:
+            raise ConfigError(
+                f"keys: unknown kind of label {kind!r}; expected one of {', '.join(LABEL_KINDS)}, config_type"
+            )
+    factors, per_atom = _unit_factors(units)
+    places = _places(order)
     n_atoms = np.array([len(atoms) for atoms in frames], dtype=np.int64)
+    carried = [Entries.read(atoms) for atoms in frames]
+    try:
+        origins, notes = choose_origins(carried, LABEL_KINDS, keys)
+    except DataError as error:
+        raise DataError(f"{_source_of(frames)}: {error}") from None
     starts = np.concatenate([[0], np.cumsum(n_atoms)])
-    arrays, found = {}, {}
-    for kind, spec in _KINDS.items():
-        array = np.full((int(starts[-1]) if spec.per_atom else len(frames), *spec.shape), np.nan)
+    arrays, labelled = {}, np.zeros(len(frames), dtype=bool)
+    for kind, shape in _SHAPES.items():
+        array = np.full((int(starts[-1]) if kind in PER_ATOM else len(frames), *shape), np.nan)
         arrays[kind] = array
-        origin = _find(frames, kind, keys[kind]) if kind in keys else _find_default(frames, kind)
-        if origin is None:
+        if kind not in origins:
             continue
-        key, lookup = origin
-        count = 0
-        for k, atoms in enumerate(frames):
-            value = lookup(atoms)
-            if value is not None:
-                value = _parse(value, kind, spec, n_atoms[k], f"{frames.where(k)}: {kind} label {key!r}")
-                array[slice(starts[k], starts[k + 1]) if spec.per_atom else k] = value * factors[kind]
-                count += 1
-        found[kind] = (key, count)
-    if required and not found:
-        expected = ", ".join(spec.reference for spec in _KINDS.values())
-        raise DataError(
-            f"{_origin(frames)}: no labels found; looked for {expected} and for results of ASE calculators. "
-            f"{_available(frames)}. Name the key, for example keys={{'energy': 'my_energy'}}"
-        )
+        skipped, weightless = {int(k) for k in (leave_out or {}).get(kind, ())}, 0
+        for k, frame in enumerate(carried):
+            entry = None if k in skipped else one_value(origins[kind], frame, frames.where(k))
+            if entry is None:
+                continue
+            if _has_no_weight(frame.info, kind):
+                weightless += 1
+                continue
+            where = f"{frames.where(k)}: {kind} label {entry[0]!r}"
+            value = _parse(entry[1], kind, n_atoms[k], where, places) * factors[kind]
+            array[slice(starts[k], starts[k + 1]) if kind in PER_ATOM else k] = value * (
+                n_atoms[k] if kind in per_atom else 1
+            )
+            labelled[k] = True
+        if weightless:
+            notes.append(f"{kind} of {weightless} frames is left out: its weight there is zero ({_WEIGHTS[kind][0]})")
+    if required and not labelled.any():
+        raise DataError(_nothing_found(frames, carried, origins))
+    _check_files(frames, carried, origins, keys, labelled)
     stress = arrays.pop("stress")
-    _merge_stress(frames, stress, arrays["virial"])
-    config_type = np.array([str(atoms.info.get(type_key, "")) for atoms in frames], dtype=object)
-    return Labels(n_atoms=n_atoms, config_type=config_type, found=found, **arrays)
+    notes += _leave_out_zero_stress(frames, stress, "stress")
+    notes += _leave_out_zero_stress(frames, arrays["virial"], "virial")
+    from_stress = _merge_stress(frames, stress, arrays["virial"])
+    labels = Labels(
+        n_atoms=n_atoms,
+        config_type=_config_types(frames, type_key),
+        found={kind: (str(origin), 0) for kind, origin in origins.items()},
+        from_stress=from_stress,
+        notes=tuple(notes),
+        unused=tuple(unused_keys(carried, origins, keys)),
+        **arrays,
+    )
+    counts = {kind: int(labels.carrying(kind).sum()) for kind in origins}
+    return replace(labels, found={kind: (str(origins[kind]), count) for kind, count in counts.items() if count})
 
 
-def _result(atoms, name):
-    """A result of the frame's calculator, if it is there and belongs to these positions."""
-    results = getattr(atoms.calc, "results", None)
-    if not results or results.get(name) is None or atoms.calc.check_state(atoms):
-        return None
-    return results[name]
+def _source_of(frames):
+    """What to call the whole set of frames in a message."""
+    files = frames.files
+    return ", ".join(files) if 0 < len(files) < 4 else f"{len(frames)} frames"
 
 
-def _find(frames, kind, key):
-    """(key, lookup) for the key that the caller names, in info or arrays or among the calculator's results."""
-    if key is None:
-        return None
-
-    def lookup(atoms):
-        values = atoms.arrays if _KINDS[kind].per_atom else atoms.info
-        return values[key] if key in values else _result(atoms, key)
-
-    if all(lookup(atoms) is None for atoms in frames):
-        where = "per-atom array" if _KINDS[kind].per_atom else "entry of info"
-        raise DataError(
-            f"{_origin(frames)}: {kind} label {key!r} is in no frame (as {where} or calculator result). "
-            f"{_available(frames)}"
-        )
-    return key, lookup
+def _nothing_found(frames, carried, origins):
+    if origins:
+        names = ", ".join(map(str, origins.values()))
+        return f"{_source_of(frames)}: every label of the keys {names} is left out; nothing is left to learn"
+    expected = ", ".join(row[0] for row in SPELLINGS["REF"].values())
+    return (
+        f"{_source_of(frames)}: no labels found; looked for {expected} and for results of ASE calculators. "
+        f"{available(carried)}. Name the key, for example keys={{'energy': 'my_energy'}}"
+    )
 
 
-def _find_default(frames, kind):
-    spec = _KINDS[kind]
-    values = (lambda atoms: atoms.arrays) if spec.per_atom else (lambda atoms: atoms.info)
-    if any(spec.reference in values(atoms) for atoms in frames):
-        return spec.reference, lambda atoms: values(atoms).get(spec.reference)
-    for name in spec.results:
-        if any(_result(atoms, name) is not None for atoms in frames):
-            return f"{name} (calculator)", partial(_result, name=name)
-    return None
+def _check_files(frames, carried, origins, keys, labelled):
+    """A file of several, all of whose labels are of another origin than those of the others, is a mistake."""
+    if len(frames.files) < 2 or not labelled.any():
+        return
+    others = [Origin(k, names, place) for place, row in SPELLINGS.items() for k, names in row.items() if k not in keys]
+    others += [Origin(kind, names, "calculator") for kind, names in RESULTS.items() if kind not in keys]
+    others += [Origin(kind, RESULTS[kind], "calculator") for kind in keys if kind in RESULTS and keys[kind] is not None]
+    for file in frames.files:
+        inside = [k for k, source in enumerate(frames.sources) if source.rpartition(", frame ")[0] == file]
+        if labelled[inside].any():
+            continue
+        for other in others:
+            entry = next((entry for k in inside for entry in other.values(carried[k])), None)
+            if entry is not None:
+                used = ", ".join(map(str, origins.values()))
+                mine = origins[other.kind].keys if other.kind in origins else ()
+                both = ",".join([*mine, entry[0]])
+                raise DataError(
+                    f"{file}: its labels ({other.kind} under the key {entry[0]!r}) are of another origin than those "
+                    f"of the other files ({used}), so none of them would be used; if both are of the same kind of "
+                    f"calculation, name the keys of all files with --key {other.kind}={both} (in Python a list), else "
+                    "leave the file out"
+                )
 
 
-def _parse(value, kind, spec, n_atoms, where):
+def _has_no_weight(info, kind):
+    return any(
+        key in info and isinstance(info[key], (int, float, np.number)) and info[key] == 0
+        for key in (*_WEIGHTS.get(kind, ()), "config_weight")
+    )
+
+
+def _config_types(frames, key):
+    names = []
+    for k, atoms in enumerate(frames):
+        name = atoms.info.get(key, "")
+        if isinstance(name, (bool, np.bool_)):
+            raise DataError(
+                f"{frames.where(k)}: {key} is a truth value, expected a name: in extended XYZ a word without '=' "
+                f"and the letters T and F alone are truth values; write {key}=name, with another name than T or F"
+            )
+        names.append(str(name))
+    return np.array(names, dtype=object)
+
+
+def _places(order):
+    """(places of ASE's six components in six numbers, the same for matrices) of an order."""
+    text = str(order).strip().lower()
+    matrix = text.startswith("matrix-")
+    places = stress_order(text.removeprefix("matrix-"))
+    usual = list(range(6))
+    return (usual, places) if matrix else (places, usual)
+
+
+#: xx, yy, zz, yz, xz, xy of a matrix, and the matrix of these.
+_SIX, _MATRIX = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]), [[0, 5, 4], [5, 1, 3], [4, 3, 2]]
+
+
+def _parse(value, kind, n_atoms, where, places):
+    shape = _SHAPES[kind]
     expected = {"energy": "one number", "energies": f"shape ({n_atoms},)", "forces": f"shape ({n_atoms}, 3)"}.get(
         kind, "9 numbers, a 3 x 3 matrix, or 6 numbers in the order xx, yy, zz, yz, xz, xy"
     )
     if isinstance(value, str) and value.startswith("_JSON"):
         with contextlib.suppress(json.JSONDecodeError):
             value = json.loads(value[len("_JSON") :])
+    if _holds_truth(value):
+        shown = "truth values" if np.size(value) > 1 else f"a truth value ({value})"
+        column = " (and a column declared with :L:)" if kind in PER_ATOM else f"; write {kind}=number"
+        raise DataError(
+            f"{where} is {shown}, expected {expected}; in extended XYZ a word without '=' and the letters T and F are "
+            f"truth values{column}. Correct the file, or leave this label out with --key {kind}=none"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, Warning):
         raise DataError(f"{where} is {value!r}, expected {expected}") from None
-    if spec.shape == (3, 3):
+    if shape == (3, 3):
         if array.shape == (6,):
-            array = array[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+            if places[1] != list(range(6)):
+                raise DataError(f"{where} has 6 numbers, but the order of matrices was given; leave 'matrix-' out")
+            array = array[places[0]][_MATRIX]
         elif array.shape in ((9,), (3, 3)):
+            if places[0] != list(range(6)):
+                raise DataError(
+                    f"{where} is a matrix, and the order of six numbers does not concern it; if it was filled with "
+                    "six numbers in the wrong order, put 'matrix-' before the order (--stress-order matrix-vasp)"
+                )
             array = array.reshape(3, 3)
             if np.abs(array - array.T).max() > 1e-3 * np.abs(array).max():
                 raise DataError(f"{where} is not symmetric: {array.tolist()}")
-            array = (array + array.T) / 2
+            array = ((array + array.T) / 2)[_SIX][places[1]][_MATRIX]
         else:
             raise DataError(f"{where} has shape {array.shape}, expected {expected}")
-    elif spec.per_atom:
-        if array.shape != (n_atoms, *spec.shape):
+    elif kind in PER_ATOM:
+        if array.shape != (n_atoms, *shape):
             raise DataError(f"{where} has shape {array.shape}, expected {expected}")
     elif array.size != 1:
         raise DataError(f"{where} has shape {array.shape}, expected {expected}")
@@ -250,20 +364,61 @@ def _parse(value, kind, spec, n_atoms, where):
         array = array.reshape(())
     if not np.isfinite(array).all():
         raise DataError(f"{where} is NaN or infinite; correct it, or remove the label from this frame")
+    if array.size and np.abs(array).max() > _LARGEST:
+        raise DataError(f"{where} is {np.abs(array).max():.3g}, which cannot be; correct it, or remove the label")
     return array
 
 
+def _holds_truth(value):
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_truth, value))
+    return isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype == bool)
+
+
+def _leave_out_zero_stress(frames, values, kind):
+    """Set to NaN what is no stress: zero on every plane that a frame is not periodic across; a note about it."""
+    left, kept = [], []
+    for k in np.flatnonzero(np.isfinite(values).all(axis=(1, 2))):
+        open_directions = np.flatnonzero(~frames[k].pbc)
+        if not len(open_directions):
+            continue
+        if len(open_directions) == 3:
+            normals = np.eye(3)
+        else:
+            normals = np.array([np.cross(*np.delete(frames[k].cell.array, i, axis=0)) for i in open_directions])
+            normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+        if np.abs(values[k] @ normals.T).max() <= 1e-12 * max(1.0, np.abs(values[k]).max()):
+            values[k] = np.nan
+            left.append(k)
+        elif len(open_directions) == 3 and kind == "stress":
+            kept.append(k)
+    notes = []
+    if left:
+        notes.append(
+            f"{kind} of {len(left)} frames ({frames.where(left[0])}{', ...' if len(left) > 1 else ''}) is left out: it "
+            "is zero where the frame is not periodic, as programs write it that have none"
+        )
+    if kept:
+        notes.append(
+            f"stress of {len(kept)} frames that are not periodic at all ({frames.where(kept[0])}"
+            f"{', ...' if len(kept) > 1 else ''}) is taken with the volume of their box; leave it out with "
+            "--key stress=none if it has none"
+        )
+    return notes
+
+
 def _merge_stress(frames, stress, virial):
-    """Write -volume * stress into `virial`; where both are given they must agree."""
+    """Write -volume * stress into `virial`, and say where; where both are given they must agree."""
+    from_stress = np.zeros(len(frames), dtype=bool)
     for k in np.flatnonzero(np.isfinite(stress).all(axis=(1, 2))):
         volume = abs(np.linalg.det(frames[k].cell.array))
         if volume <= 0:
             raise DataError(f"{frames.where(k)}: a stress label, but the cell has no volume; use a virial")
-        from_stress = -volume * stress[k]
+        volume_stress = -volume * stress[k]
         if np.isfinite(virial[k]).all():
-            difference = np.abs(from_stress - virial[k]).max()
+            difference = np.abs(volume_stress - virial[k]).max()
             allowed = 1e-2 * np.abs(virial[k]).max() + 1e-3
-            if difference > allowed and np.abs(from_stress + virial[k]).max() <= allowed:
+            if difference > allowed and np.abs(volume_stress + virial[k]).max() <= allowed:
                 raise DataError(
                     f"{frames.where(k)}: stress and virial labels contradict each other in sign; expected "
                     "virial = -volume * stress, the stress positive in tension; correct the one that is reversed, or "
@@ -275,33 +430,23 @@ def _merge_stress(frames, stress, virial):
                     "expected virial = -volume * stress (check sign, order of components and units, or use one of them)"
                 )
         else:
-            virial[k] = from_stress
-
-
-def _origin(frames):
-    """What to call the whole set of frames in a message."""
-    files = list(dict.fromkeys(source.split(", frame")[0] for source in frames.sources))
-    return ", ".join(files) if 0 < len(files) < 4 and not files[:1] == ["frame 0"] else f"{len(frames)} frames"
-
-
-def _available(frames):
-    info, arrays, results = {}, {}, {}
-    for atoms in frames:
-        info.update(dict.fromkeys(atoms.info))
-        arrays.update(dict.fromkeys(key for key in atoms.arrays if key not in ("numbers", "positions")))
-        results.update(dict.fromkeys(getattr(atoms.calc, "results", None) or ()))
-    there = {"info": info, "arrays": arrays, "calculator": results}
-    return "Keys that are there: " + "; ".join(
-        f"{name}: {', '.join(map(str, v)) or 'none'}" for name, v in there.items()
-    )
+            virial[k] = volume_stress
+            from_stress[k] = True
+    return from_stress
 
 
 def _unit_factors(units):
-    """Factor from the unit of each kind of label to eV and Angstrom."""
+    """Factor from the unit of each kind of label to eV and Angstrom, and the kinds that are given per atom."""
     units = dict(units or {})
     for kind in units:
-        if kind not in _KINDS:
-            raise ConfigError(f"units: unknown kind of label {kind!r}; expected one of {', '.join(_KINDS)}")
+        if kind not in LABEL_KINDS:
+            raise ConfigError(f"units: unknown kind of label {kind!r}; expected one of {', '.join(LABEL_KINDS)}")
+    given = {kind: units.get(kind) for kind in LABEL_KINDS}
     energy = units.get("energy", "eV")
-    defaults = {"forces": f"{energy}/angstrom", "stress": f"{energy}/angstrom^3"}
-    return {kind: unit_factor(kind, units.get(kind, defaults.get(kind, energy))) for kind in _KINDS}
+    unit = (
+        energy.strip().removeprefix("-").rpartition("/")[0] if is_per_atom(energy) else energy.strip().removeprefix("-")
+    )
+    defaults = {"energy": energy, "forces": f"{unit}/angstrom", "stress": f"{unit}/angstrom^3"}
+    given = {kind: value or defaults.get(kind, unit) for kind, value in given.items()}
+    factors = {kind: unit_factor(kind, value) for kind, value in given.items()}
+    return factors, {kind for kind in ("energy", "virial") if is_per_atom(given[kind])}
