@@ -29,11 +29,11 @@ class Options(BaseModel):
 class Keys(Options):
     """Names of the labels; null: REF_energy and so on, else the results that ASE has read; "none" leaves a kind out."""
 
-    energy: str | None = None
-    energies: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    virial: str | None = None
+    energy: str | list[str] | None = None
+    energies: str | list[str] | None = None
+    forces: str | list[str] | None = None
+    stress: str | list[str] | None = None
+    virial: str | list[str] | None = None
     config_type: str | None = None
 
 
@@ -45,6 +45,7 @@ class Units(Options):
     forces: str | None = None
     stress: str | None = None
     virial: str | None = None
+    positions: str | None = None
 
 
 class Sigma(Options):
@@ -192,6 +193,14 @@ def _baseline(value):
     return value
 
 
+def _order(value):
+    """An order of components of a stress, which is known."""
+    from mercer.structures import stress_order
+
+    stress_order(value.removeprefix("matrix-"))
+    return value
+
+
 def _memory(value):
     """A number of bytes, or a text such as 2GB."""
     from mercer.models.memory import parse_bytes
@@ -280,6 +289,9 @@ class FitOptions(Options):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     keys: Keys = Keys()
     units: Units = Units()
+    stress_order: Annotated[str, pydantic.AfterValidator(_order)] = "ase"
+    drop: list[str] = []
+    trust_data: bool = False
     e0: float | dict[str, float] | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
     sigma: Sigma = Sigma()
     sigma_scaling: Literal["sqrt", "per_atom", "total"] = "sqrt"
@@ -306,9 +318,16 @@ HELP = {
     "repeats": "random splits: the first gives the model, all of them mean and spread of the test errors",
     "validation": "files whose errors set the scale of predicted standard deviations",
     "validation_fraction": "without validation files: keep this fraction of the training frames for that",
-    "keys": "name of this label in the files; null = REF_energy and so on, else what ASE has read; none = leave it out",
+    "keys": "name of this label in the files (or several: the first that a frame has); null = REF_energy and so on, "
+    "else what ASE has read; none = leave it out",
     "keys.config_type": "key in a frame's info of the name that errors and sigmas go by; null = config_type",
-    "units": "unit of this label in the files, such as kcal/mol; null = from that of the energy",
+    "units": "unit of this label in the files, such as kcal/mol; null = from that of the energy; a minus in front "
+    "reverses the sign",
+    "units.positions": "unit of positions and cells: angstrom, bohr, nm; or fractional",
+    "stress_order": "of stresses and virials of six numbers: ase, vasp, lammps, upper, lower, or the components; "
+    "matrix-vasp: of matrices that were filled so",
+    "drop": "frames or labels left out: 12,40-45 or FILE:12 or FILE:stress:12 or config_type=NAME or stress",
+    "trust_data": "fit although checks of the data find a mistake, and do not run them",
     "e0": "energies of free atoms: auto, isolated, lstsq, average, none, a number, or a mapping {element: eV}",
     "sigma": "expected standard deviation of the labels; null = from the data, none = not trained on",
     "sigma.energy": "eV per atom; see sigma_scaling",

@@ -55,6 +55,15 @@ UnitList = Annotated[
     list[str] | None,
     typer.Option("--units", metavar="LABEL=UNIT", help="Unit of a label in the files, as energy=kcal/mol."),
 ]
+StressOrder = Annotated[
+    str | None,
+    typer.Option("--stress-order", metavar="NAME", help="Of six components: ase, vasp, lammps, ... (see docs)."),
+]
+Dropped = Annotated[
+    list[str] | None,
+    typer.Option("--drop", metavar="FRAMES", help="Leave out frames: 12,40-45 or FILE:12; or labels: stress:12."),
+]
+TrustData = Annotated[bool, typer.Option("--trust-data", help="Do not check the data.")]
 
 
 @app.command(no_args_is_help=True)
@@ -107,6 +116,9 @@ def fit(
     energy_key: EnergyKey = None,
     keys: Keys = None,
     units: UnitList = None,
+    stress_order: StressOrder = None,
+    drop: Dropped = None,
+    trust_data: TrustData = False,
     n_train: Annotated[
         int | None, typer.Option("--n-train", help="Train on so many random frames, test on the others.")
     ] = None,
@@ -172,7 +184,7 @@ def fit(
     override("--no-forces", ("sigma", "forces"), "none" if no_forces else None)
     override("--no-virial", ("sigma", "virial"), "none" if no_virial else None)
     override("--e0", ("e0",), parse_e0(e0))
-    overrides += label_options(energy_key, keys, units)
+    overrides += label_options(energy_key, keys, units, stress_order, drop, trust_data)
     override("--n-train", ("n_train",), n_train)
     override("--test-fraction", ("test_fraction",), test_fraction)
     override("--repeats", ("repeats",), repeats)
@@ -223,6 +235,9 @@ def evaluate(
     energy_key: EnergyKey = None,
     keys: Keys = None,
     units: UnitList = None,
+    stress_order: StressOrder = None,
+    drop: Dropped = None,
+    trust_data: TrustData = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ):
@@ -231,23 +246,26 @@ def evaluate(
     from mercer.config import load_options
 
     _use_threads(threads)
-    run_evaluate(
-        model, files, output, load_options(None, label_options(energy_key, keys, units)), Session(quiet), forces_std
-    )
+    options = load_options(None, label_options(energy_key, keys, units, stress_order, drop, trust_data))
+    run_evaluate(model, files, output, options, Session(quiet), forces_std)
 
 
 @app.command(no_args_is_help=True)
 def info(
-    path: Annotated[str, typer.Argument(help="A model, or a file of structures.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(help="Models, or files of structures; wildcards allowed.", show_default=False)
+    ],
     energy_key: EnergyKey = None,
     keys: Keys = None,
     units: UnitList = None,
+    stress_order: StressOrder = None,
+    drop: Dropped = None,
 ):
-    """Say what is in a model (also a GAP potential), or in a file of structures."""
+    """Say what is in a model (also a GAP potential), or in files of structures."""
     from mercer.cli._use import run_info
     from mercer.config import load_options
 
-    run_info(path, load_options(None, label_options(energy_key, keys, units)), Session())
+    run_info(files, load_options(None, label_options(energy_key, keys, units, stress_order, drop)), Session())
 
 
 @app.command(no_args_is_help=True)
@@ -387,7 +405,8 @@ def main(argv=None):
     except _ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "mercer"
-        return _fail(f"{error.format_message()} (see: {command} --help)", 2, debug)
+        message = error.format_message() or f"{command} was given nothing to do: name files or options"
+        return _fail(f"{message} (see: {command} --help)", 2, debug)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # nobody reads any more: end quietly
         return 1

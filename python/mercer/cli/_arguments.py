@@ -48,8 +48,8 @@ def one_of(**given):
         raise ConfigError(f"{names[0]} and {names[1]} contradict each other: give one of them")
 
 
-def label_options(energy_key, keys, units):
-    """What --energy-key, --key and --units say, as assignments of `mercer.config.load_options`.
+def label_options(energy_key, keys, units, order=None, drop=None, trust=None):
+    """What options about labels and frames (--key, --units, --drop, ...) say, as assignments of `load_options`.
 
     Raises
     ------
@@ -66,6 +66,8 @@ def label_options(energy_key, keys, units):
                 if place == (section, label) and other != value:
                     raise ConfigError(f"{earlier} ({label}={other}) and {flag} {text} contradict each other: give one")
             out.append((flag, (section, label), value))
+    rest = {"--stress-order": order, "--drop": drop or None, "--trust-data": trust or None}
+    out += [(flag, (flag[2:].replace("-", "_"),), value) for flag, value in rest.items() if value is not None]
     return out
 
 

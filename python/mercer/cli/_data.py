@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mercer.errors import DataError
+from mercer.cli._drop import parse_drops
+from mercer.errors import ConfigError, DataError
 from mercer.neighbors import build_pairs
-from mercer.structures import Frames, Labels, read_frames, read_labels
+from mercer.structures import Frames, Labels, in_angstrom, read_labels, read_unchecked, to_batch
 from mercer.targets import is_isolated_config
 
 #: Two atoms closer than this (Angstrom) are a mistake of the file.
@@ -38,7 +39,7 @@ class DataSet:
     @property
     def files(self):
         """The files, in order."""
-        return list(dict.fromkeys(source.rsplit(", frame", 1)[0] for source in self.frames.sources))
+        return self.frames.files
 
     def describe(self):
         """Lines that say what is there: frames, elements, groups, labels."""
@@ -51,6 +52,12 @@ class DataSet:
             lines.append("config_type: " + ", ".join(f"{g or '(none)'} {n}" for g, n in counts.items()))
         found = [f"{kind} in {n} frames (key {key})" for kind, (key, n) in self.labels.found.items()]
         return [*lines, "labels: " + (", ".join(found) or "none")]
+
+    def remarks(self):
+        """Lines about labels that were not taken, and about choices between labels."""
+        unused = ", ".join(self.labels.unused)
+        lines = [f"not used, though named like labels: {unused} (--key KIND=NAME takes one)"] if unused else []
+        return [*lines, *(f"note: {note}" for note in self.labels.notes)]
 
 
 def _listing(names, most=3):
@@ -78,8 +85,18 @@ def expand(patterns):
     return list(dict.fromkeys(files))
 
 
-def read_structures(patterns):
+def read_structures(patterns, lengths=None, drops=(), config_key="config_type"):
     """All frames of the files that `patterns` match, checked.
+
+    Parameters
+    ----------
+    patterns : list of str
+    lengths : str, optional
+        Unit of positions and cells.
+    drops : sequence of mercer.cli._drop.Drop
+        Frames that are left out, before anything is checked.
+    config_key : str
+        Entry of the names that `drops` may go by.
 
     Raises
     ------
@@ -89,7 +106,21 @@ def read_structures(patterns):
     """
     frames = Frames()
     for file in expand(patterns):
-        frames = frames + read_frames(file)
+        frames = frames + read_unchecked(file)
+    left_out = set()
+    for rule in drops:
+        found = rule.matches(frames, config_key)
+        if not found and rule.file in (*frames.files, *map(os.path.basename, frames.files)):
+            raise DataError(f"{rule.file}: no frame to drop by {rule.text!r}")
+        if rule.kind is None:
+            left_out.update(found)
+    if left_out:
+        frames = frames.take([k for k in range(len(frames)) if k not in left_out])
+        if not frames:
+            raise DataError(f"{', '.join(patterns)}: every frame is dropped")
+    if lengths is not None:
+        frames = in_angstrom(frames, lengths)
+    to_batch(frames)
     for k, atoms in enumerate(frames):
         if not len(atoms):
             raise DataError(f"{frames.where(k)}: a frame without atoms; take it out of the file")
@@ -97,22 +128,43 @@ def read_structures(patterns):
     return frames
 
 
-def read_data(patterns, options, *, required=True):
+def read_data(patterns, options, *, required=True, drops=None):
     """Frames and labels of the files that `patterns` match.
 
     Parameters
     ----------
     patterns : list of str
     options : mercer.config.FitOptions
-        For `keys` and `units`.
+        For `keys`, `units`, `stress_order` and `drop`.
     required : bool
         Whether files without labels are an error.
+    drops : list of mercer.cli._drop.Drop, optional
+        Default: the rules of `options.drop`, about these files.
     """
-    frames = read_structures(patterns)
-    keys = {kind: None if key == "none" else key for kind, key in options.keys if key is not None}
-    units = {kind: unit for kind, unit in options.units if unit is not None}
+    if drops is None:
+        files = expand(patterns)
+        drops = parse_drops(options.drop, files, files)
+    config_key = options.keys.config_type or "config_type"
+    frames = read_structures(patterns, options.units.positions, drops, config_key)
+    keys = {kind: label_keys(key) for kind, key in options.keys if key is not None}
+    units = {kind: unit for kind, unit in options.units if unit is not None and kind != "positions"}
+    leave_out = {}
+    for rule in drops:
+        if rule.kind is not None:
+            leave_out.setdefault(rule.kind, set()).update(rule.matches(frames, config_key))
     try:
-        return DataSet(frames, read_labels(frames, keys, units, required=required))
+        labels = read_labels(frames, keys, units, required=required, order=options.stress_order, leave_out=leave_out)
     except DataError as error:
         text = str(error).replace("Name the key, for example keys={'energy': 'my_energy'}", "Name it with --energy-key")
         raise DataError(text) from None
+    return DataSet(frames, labels)
+
+
+def label_keys(key):
+    """The keys that an option names: None for "none", several ones separated by commas."""
+    if key == "none":
+        return None
+    names = key if isinstance(key, list) else [name.strip() for name in key.split(",")]
+    if not all(names):
+        raise ConfigError(f"keys: {key!r}: an empty name")
+    return names[0] if len(names) == 1 else names

@@ -1,9 +1,12 @@
 """``mercer fit``: files -> labels -> settings -> potential -> errors, one stage after the other."""
 
+import difflib
+
 import numpy as np
 
 from mercer import __version__, checks, report
-from mercer.cli._data import read_data
+from mercer.cli._data import expand, read_data
+from mercer.cli._drop import parse_drops
 from mercer.cli._output import output_folder
 from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
@@ -154,10 +157,12 @@ def _prepare(options, session, show=False):
     session.say(f"mercer {__version__}")
     session.say("\ndata")
     sets = {}
-    for name in ("train", "validation", "test"):
-        if getattr(options, name):
+    files = {name: expand(getattr(options, name)) for name in ("train", "validation", "test")}
+    drops = parse_drops(options.drop, [file for group in files.values() for file in group], files["train"])
+    for name in files:
+        if files[name]:
             with session.stage(f"read {'training' if name == 'train' else name} data"):
-                sets[name] = read_data(getattr(options, name), options)
+                sets[name] = read_data(files[name], options, drops=drops)
     if options.repeats > 1 and ("test" in sets or not (options.n_train or options.test_fraction)):
         raise ConfigError("repeats: random splits need n_train or test_fraction, and no test files")
     whole = sets["train"]
@@ -172,11 +177,17 @@ def _prepare(options, session, show=False):
     for name, data in sets.items():
         for k, line in enumerate(data.describe()):
             session.say(f"  {'' if k else name + ':':12s}{line}")
+    for line in dict.fromkeys(line for data in sets.values() for line in data.remarks()):
+        session.say(f"  {line}")
+    _check_config_types(options, whole)
     for name in ("validation", "test"):
         if name in sets:
             _check_elements(sets["train"], sets[name])
-    with session.stage("check data"):
-        warn_of_data(sets, session)
+    if not options.trust_data:
+        with session.stage("check data"):
+            certain = warn_of_data(sets, session)
+        if "train" in certain:
+            raise DataError(f"{certain['train']}; to fit all the same, say --trust-data")
     train = sets["train"]
     with session.stage("choose settings"):
         usable = np.flatnonzero(~train.isolated)
@@ -198,16 +209,34 @@ def _prepare(options, session, show=False):
 
 
 def warn_of_data(sets, session):
-    """Warn of everything suspicious in {name: data}, of each thing once."""
-    said = set()
+    """Warn of everything suspicious in {name: data}, of each thing once -> {name: first finding that is certain}."""
+    said, certain = set(), {}
     for name, data in sets.items():
         found = checks.check_data(data.frames, data.labels)
         if name != "train" and "train" in sets:
             found.append(checks.overlap(sets["train"].frames, data.frames))
         for finding in found:
-            if finding is not None and finding.check not in said:
-                said.add(finding.check)
-                session.warn(f"{name} data: {finding}" if len(sets) > 1 else str(finding))
+            if finding is None or (finding.check, finding.where) in said:
+                continue
+            said.add((finding.check, finding.where))
+            text = f"{name} data: {finding}" if len(sets) > 1 else str(finding)
+            if finding.level == "note":
+                session.say(f"  note: {text}")
+            else:
+                session.warn(text)
+            if finding.level == "certain":
+                certain.setdefault(name, finding)
+    return certain
+
+
+def _check_config_types(options, data):
+    """Sigmas of a config_type that no frame has are a mistake of spelling."""
+    known = sorted(set(data.labels.config_type) - {""})
+    for name in options.config_type_sigma:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(known) or 'none'})"
+            raise ConfigError(f"config_type_sigma.{name}: no training frame has this config_type{hint}")
 
 
 def _at(tree, dotted):
@@ -275,6 +304,11 @@ def _say_fit(fitted, session, error_bars):
     unused = [kind for kind in fitted["labels"] if kind not in used]
     if unused:
         session.say(f"  found, but not trained on: {', '.join(unused)}")
+    if not used.keys() & {"energy", "energies"}:
+        session.warn(
+            "no energies were trained on: energies of this model are undetermined up to a constant for each element "
+            "(E0); only differences between structures of one composition mean something"
+        )
     sources = fitted["e0_sources"]
     e0 = ", ".join(f"{s} {e:.6g} eV ({sources[s]})" for s, e in fitted["e0"].items())
     session.say("  E0: " + ("none" if set(sources.values()) == {"none"} else e0))

@@ -8,6 +8,7 @@ from mercer.cli._data import read_structures
 from mercer.cli._output import output_file
 from mercer.cli._session import Stopped
 from mercer.errors import ConfigError, DataError
+from mercer.structures import check_suffix
 
 #: Numbers that are told about while a run goes on.
 _LINES = 10
@@ -28,6 +29,7 @@ def run_md(
 
     if ensemble == "nvt" and temperature is None:
         raise ConfigError("--nvt needs --temperature, in K")
+    check_suffix(output)
     with output_file(output) as temporary, open(temporary, "w", encoding="utf-8") as trajectory:
         potential = mercer.load(model)
         frames = read_structures([start])

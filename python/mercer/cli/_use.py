@@ -1,21 +1,24 @@
 """``mercer predict``, ``evaluate`` and ``info``: what is done with a fitted model."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from mercer import report
-from mercer.cli._data import read_data, read_structures
+from mercer.cli._data import expand, read_data, read_structures
 from mercer.cli._fit import METRICS, compare_data, say_in_unit, say_std, warn_of_data, write_parity
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
-from mercer.structures import write_frames
+from mercer.structures import check_suffix, write_frames
 
 
 def run_predict(model, files, output, session, *, std=None, forces_std=False, forces=True, prefix="mercer_"):
     """Write predictions for the structures of `files` into the extended-XYZ file `output`."""
     import mercer
 
+    check_suffix(output)
     with output_file(output) as temporary:
         potential = mercer.load(model)
         if std is None:
@@ -40,6 +43,12 @@ def run_predict(model, files, output, session, *, std=None, forces_std=False, fo
             write_frames(temporary, frames)
     names = ", ".join(prefix + name for name in predicted)
     session.say(f"\n{len(frames)} structures with {names} (eV, Angstrom) are in {output}")
+    open_frames = sum(not atoms.pbc.all() for atoms in frames)
+    if "stress" in predicted and open_frames:
+        session.say(
+            f"  without {prefix}stress: {open_frames} frames that are not periodic in three directions; for the stress "
+            "of a slab over the volume of its cell, make it periodic (pbc = T T T) with vacuum wider than the cutoff"
+        )
 
 
 #: What predictions give for every atom; the rest is given for every frame.
@@ -62,9 +71,10 @@ def run_evaluate(model, files, output, options, session, forces_std=False):
 def _evaluate(potential, files, options, session, folder, forces_std):
     with session.stage("read structures"):
         data = read_data(files, options)
-    for line in data.describe():
+    for line in [*data.describe(), *data.remarks()]:
         session.say(f"  {line}")
-    warn_of_data({"test": data}, session)
+    if not options.trust_data:
+        warn_of_data({"test": data}, session)
     with session.stage("predict"):
         std = ("energy",) * (potential.covariance_ is not None) + ("forces",) * forces_std
         parts = compare_data(potential, data, std=std, progress=session.progress)
@@ -81,15 +91,21 @@ def _evaluate(potential, files, options, session, folder, forces_std):
     return report.metrics(comparisons)
 
 
-def run_info(path, options, session):
-    """Describe a model file or a file of structures."""
-    if not Path(path).exists():
-        raise DataError(f"{path}: no such file")
-    if is_model(path):
-        return _model_info(path, session)
-    data = read_data([path], options, required=False)
+def run_info(patterns, options, session):
+    """Describe models one by one, and files of structures together."""
+    models, structures = [], []
+    for file in expand(patterns):
+        (models if is_model(file) else structures).append(file)
+    for file in models:
+        _model_info(file, session)
+    if structures:
+        _data_info(structures, options, session)
+
+
+def _data_info(files, options, session):
+    data = read_data(files, options, required=False)
     frames = data.frames
-    for line in data.describe():
+    for line in [*data.describe(), *data.remarks()]:
         session.say(line)
     from mercer.defaults import nearest_distances
 
@@ -104,10 +120,14 @@ def run_info(path, options, session):
 
 
 def is_model(path):
-    """Whether a file starts like a safetensors file (length of a JSON header, then the header), or like XML."""
+    """Whether a file is a safetensors file (length of a JSON header, then the header) or XML of a GAP potential."""
+    if os.path.isdir(path):
+        return False
     with open(path, "rb") as file:
-        start = file.read(64)
-    return Path(path).suffix in (".mercer", ".safetensors", ".xml") or start[8:9] == b"{" or start.lstrip()[:1] == b"<"
+        start = file.read(1 << 16)
+    if start.lstrip()[:1] == b"<":
+        return re.search(rb"<\s*(GAP_params|gpSparse|Potential)\b", start) is not None
+    return Path(path).suffix in (".mercer", ".safetensors", ".xml") or start[8:9] == b"{"
 
 
 def run_convert(path, output, session):

@@ -16,6 +16,7 @@ from mercer.structures.frames import (
     to_batch,
 )
 from mercer.structures.labels import LABEL_KINDS, Labels, read_labels
+from mercer.structures.lengths import in_angstrom
 from mercer.structures.units import stress_order, unit_factor
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "as_frames",
     "atom_numbers",
     "check_suffix",
+    "in_angstrom",
     "info_numbers",
     "naming_frames",
     "read_frames",
