@@ -7,6 +7,10 @@ import threading
 
 from mercer import _core
 from mercer._core import core
+from mercer.errors import ConfigError
+
+#: More threads than this are a mistake, which would take the memory of the machine.
+MOST_THREADS = 1024
 
 
 def set_num_threads(n):
@@ -20,7 +24,7 @@ def set_num_threads(n):
     Raises
     ------
     ConfigError
-        If `n` is negative or not an integer.
+        If `n` is negative, above 1024, or not an integer.
 
     Examples
     --------
@@ -29,7 +33,10 @@ def set_num_threads(n):
     """
     from mercer._validation import check_count  # with NumPy, which `import mercer` does not load
 
-    core.set_num_threads(check_count(n, "number of threads", minimum=0))
+    number = check_count(n, "number of threads", minimum=0)
+    if number > MOST_THREADS:
+        raise ConfigError(f"number of threads={number}: expected at most {MOST_THREADS}.")
+    core.set_num_threads(number)
 
 
 def num_threads():

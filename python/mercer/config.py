@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
+from mercer._threads import MOST_THREADS
+from mercer._yaml import dump_value, parse_value, read_yaml
 from mercer.errors import ConfigError
 
 
@@ -24,6 +25,68 @@ class Options(BaseModel):
     """Base of all sections: frozen, and unknown names are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value, info):
+        """`value`, unless it is true or false (or holds one) where a number or a text is expected."""
+        hint = cls.model_fields[info.field_name].annotation
+        if hint is not Any and not _has(bool, hint) and _truth_in(value):
+            raise ValueError(f"must not be true or false, got {str(value).lower()}")
+        return value
+
+
+def _has(kind, hint):
+    """Whether a type is part of a type hint."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):  # which looks at its own
+        return True
+    return hint is kind or hint is Any or any(_has(kind, part) for part in typing.get_args(hint))
+
+
+def _truth_in(value):
+    """Whether a value is true or false, or a list or mapping with such a value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return isinstance(value, bool) or any(_truth_in(part) for part in inner)
+
+
+def _between(low, high):
+    """Validator of a number in a range, both ends included."""
+
+    def validate(value):
+        """`value` if it is in the range, which NaN is not."""
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:.9g} to {high:.9g}")
+        return value
+
+    return pydantic.AfterValidator(validate)
+
+
+#: Numbers outside of these ranges are mistakes.
+Text = Annotated[str, Field(min_length=1)]
+Deviation = Annotated[float, _between(1e-12, 1e6)]
+Scale = Annotated[float, _between(1e-12, 1e15)]
+Count = Annotated[int, _between(1, 10**8)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _elements(value):
+    """`value`, if all its keys are chemical symbols."""
+    from mercer.structures import species_numbers
+
+    for symbol in value:
+        try:
+            species_numbers([symbol])
+        except ValueError:
+            raise ValueError(f"{symbol!r} is no element; expected symbols such as Si") from None
+    return value
+
+
+Energy = Annotated[float, _between(-1e9, 1e9)]
+
+
+def _of_elements(kind):
+    """Type of {element: value}."""
+    return Annotated[dict[str, kind], pydantic.AfterValidator(_elements)]
 
 
 class Keys(Options):
@@ -51,10 +114,10 @@ class Units(Options):
 class Sigma(Options):
     """Expected standard deviations of the labels (eV, eV/Angstrom); ``null`` chooses them from the data."""
 
-    energy: PositiveFloat | Literal["none"] | None = None
-    energies: PositiveFloat | Literal["none"] | None = None
-    forces: PositiveFloat | Literal["none"] | None = None
-    virial: PositiveFloat | Literal["none"] | None = None
+    energy: Deviation | Literal["none"] | None = None
+    energies: Deviation | Literal["none"] | None = None
+    forces: Deviation | Literal["none"] | None = None
+    virial: Deviation | Literal["none"] | None = None
 
     def values(self):
         """{kind: number, or None where it is not trained on} of the kinds that were given or chosen."""
@@ -181,7 +244,7 @@ def _baseline(value):
     if value is None or value == "none":
         return None
     value = {"type": value} if isinstance(value, str) else value
-    if not isinstance(value, dict) or "type" not in value:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise ValueError("must be the name of a baseline, or a mapping with 'type' and its parameters")
     known = _baselines()
     if value["type"] not in known:
@@ -241,8 +304,8 @@ class TermOptions(Options):
     kernel: Annotated[Any, pydantic.BeforeValidator(_part("kernel", "polynomial"))] = Field(
         default_factory=lambda: {"type": "polynomial"}, validate_default=True
     )
-    delta: PositiveFloat | None = None
-    n_sparse: PositiveInt | dict[str, PositiveInt] | Literal["all"] | None = None
+    delta: Scale | None = None
+    n_sparse: Count | _of_elements(Count) | Literal["all"] | None = None
     selection: Annotated[str, _one_of("method", "mercer.selection", "SELECTIONS")] = "cur"
     match_species: bool = True
 
@@ -280,19 +343,19 @@ TERM_PRESETS = {
 class FitOptions(Options):
     """Everything that ``mercer fit`` can be told."""
 
-    train: list[str] = []
-    test: list[str] = []
-    n_train: PositiveInt | None = None
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    repeats: PositiveInt = 1
-    validation: list[str] = []
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    train: list[Text] = []
+    test: list[Text] = []
+    n_train: Count | None = None
+    test_fraction: Fraction | None = None
+    repeats: Annotated[int, _between(1, 10_000)] = 1
+    validation: list[Text] = []
+    validation_fraction: Fraction | None = None
     keys: Keys = Keys()
     units: Units = Units()
     stress_order: Annotated[str, pydantic.AfterValidator(_order)] = "ase"
     drop: list[str] = []
     trust_data: bool = False
-    e0: float | dict[str, float] | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
+    e0: Energy | _of_elements(Energy) | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
     sigma: Sigma = Sigma()
     sigma_scaling: Literal["sqrt", "per_atom", "total"] = "sqrt"
     config_type_sigma: dict[str, Sigma] = {}
@@ -301,12 +364,12 @@ class FitOptions(Options):
         default_factory=lambda: [TermOptions()], validate_default=True
     )
     solver: Annotated[str, _one_of("solver", "mercer.linalg", "SOLVERS")] = "whitened"
-    max_selection: PositiveInt | None = None
-    max_memory: Annotated[int | str, pydantic.AfterValidator(_memory)] | None = None
-    seed: NonNegativeInt = 0
-    threads: PositiveInt | None = None
+    max_selection: Count | None = None
+    max_memory: Annotated[int | float | str, pydantic.AfterValidator(_memory)] | None = None
+    seed: Annotated[int, _between(0, 2**63 - 1)] = 0
+    threads: Annotated[int, _between(1, MOST_THREADS)] | None = None
     error_bars: bool = True
-    output: str = "mercer-fit"
+    output: Text = "mercer-fit"
 
 
 #: What the options mean, for the reference page and for the comments of a written configuration.
@@ -339,11 +402,11 @@ HELP = {
     "baseline": "subtracted before the fit and added back: null, or zbl, or {type: zbl, r_inner: 1.0, r_outer: 2.0}",
     "max_memory": "the fit takes no more beside the data, such as 2GB; null = what is quick",
     "max_selection": "candidates for sparse points, at most; null = 20000, or what fits into 256 MB",
-    "terms": "the potential is the sum of these terms; a list, or the name of one of the sums below",
+    "terms": "the potential is the sum of these terms; a list, or the name of a sum such as two-body+soap",
     "terms.descriptor.r_cut": "Angstrom",
     "terms.descriptor.sigma": "width of the atomic Gaussians, Angstrom",
-    "terms.descriptor": "see below",
-    "terms.kernel": "see below",
+    "terms.descriptor": "type and parameters",
+    "terms.kernel": "type and parameters",
     "terms.delta": "standard deviation of an atom's energy in this term, eV",
     "terms.selection": "how the sparse points are chosen: cur, fps, leverage, pivoted_cholesky, random",
     "terms.n_sparse": "number of sparse points, over all elements, or a mapping {element: number}, or all",
@@ -359,53 +422,13 @@ HELP = {
 # ---------------------------------------------------------------------------------------------- reading
 
 
-def _lines(node, path=(), out=None):
-    """{path: line} of every key of a YAML document."""
-    out = {} if out is None else out
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value)
-            out[here] = key.start_mark.line + 1
-            _lines(value, here, out)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            out[(*path, i)] = value.start_mark.line + 1
-            _lines(value, (*path, i), out)
-    return out
-
-
-def _read_yaml(path):
-    """The raw dict of a YAML file and {path: "file:line"}."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
-    try:
-        raw = yaml.safe_load(text)
-        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if raw is None:
-        raw = {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected 'option: value' lines, got a {type(raw).__name__}")
-    return raw, {key: f"{path}:{line}" for key, line in lines.items()}
-
-
 def parse_assignment(text):
     """``"a.0.b=value"`` -> (("a", 0, "b"), value), the value in YAML syntax."""
     name, equals, value = text.partition("=")
-    if not equals or not name.strip():
+    if not equals or not name.strip() or not value.strip():
         raise ConfigError(f"--set {text}: expected option=value, for example --set terms.0.descriptor.r_cut=5.0")
-    path = tuple(int(part) if part.isdigit() else part for part in name.strip().split("."))
-    try:
-        return path, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {text}: the value is not valid YAML") from None
+    path = tuple(int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in name.strip().split("."))
+    return path, parse_value(value, f"--set {text}")
 
 
 def _assign(raw, path, value, text):
@@ -458,7 +481,7 @@ def load_options(path=None, assignments=()):
     >>> load_options(assignments=[("--set", ("terms", 0, "n_sparse"), 500)]).terms[0].n_sparse
     500
     """
-    raw, origin = ({}, {}) if path is None else _read_yaml(path)
+    raw, origin = ({}, {}) if path is None else read_yaml(path)
     if isinstance(raw.get("terms"), str):
         raw["terms"] = term_preset(raw["terms"], f"{origin[('terms',)]}: terms")
     raw, origin = _without_short_form(raw, origin)
@@ -479,10 +502,32 @@ def load_options(path=None, assignments=()):
         if isinstance(raw.get(name), str):
             raw[name] = [raw[name]]
     raw = _without_auto(raw)
+    _check_contradictions(raw, origin)
     try:
         return FitOptions.model_validate(raw)
     except pydantic.ValidationError as error:
         raise ConfigError(_explain(error, raw, origin)) from None
+
+
+#: Options that say the same in two ways.
+_ALTERNATIVES = (
+    ("test", "n_train"),
+    ("test", "test_fraction"),
+    ("n_train", "test_fraction"),
+    ("validation", "validation_fraction"),
+)
+
+
+def _check_contradictions(raw, origin):
+    """Raise ConfigError for options that contradict each other, saying where they were given."""
+
+    def told(name):
+        source = origin.get((name,), "")
+        return f"{source}: {name}" if source and not source.startswith("-") else source or name
+
+    for first, second in _ALTERNATIVES:
+        if raw.get(first) and raw.get(second):
+            raise ConfigError(f"{told(first)} and {told(second)} contradict each other: give one of them")
 
 
 #: Short forms of a file with one term.
@@ -595,7 +640,9 @@ def _in_file(loc, raw):
 
 def _explain(error, raw, origin):
     """One message for the first error of a validation: where it was given, which option, what was expected."""
-    first = error.errors()[0]
+    found = error.errors()
+    own = [e for e in found if e["type"] == "value_error" and e["loc"][:1] == found[0]["loc"][:1]]
+    first = (own or found)[0]
     path = _in_file(first["loc"], raw) or first["loc"]
     where = next((origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin), None)
     where = where or next((source for place, source in origin.items() if place[: len(path)] == path), None)
@@ -609,9 +656,10 @@ def _explain(error, raw, origin):
             hint = f"; did you mean {elsewhere[0]!r}?" if elsewhere else ""
         return f"{head}unknown option {_dotted(path)!r}{hint}" + ("" if hint else f" (known: {', '.join(known)})")
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("List should", "must")
-    message = next((text for name, text in _EXPECTED.items() if name in path), message)
+    message = message if own else next((text for name, text in _EXPECTED.items() if name in path), message)
     value = first.get("input")
-    got = f", got {value!r}" if not isinstance(value, (dict, list)) and repr(value) not in message else ""
+    told = isinstance(value, (dict, list)) or re.search(rf"(?<![\w.]){re.escape(repr(value))}(?![\w.])", message)
+    got = "" if told else f", got {value!r}"
     return f"{head}{_dotted(path)}: {message}{got}"
 
 
@@ -644,17 +692,18 @@ def _emit(section, path, notes, lines, indent):
         here = (*path, key)
         note = notes.get(_dotted(here)) or HELP.get(_dotted(p for p in here if not isinstance(p, int)))
         comment = f"  # {note}" if note else ""
+        name = dump_value(key)
         if isinstance(value, dict) and value:
-            lines.append(f"{indent}{key}:{comment}")
+            lines.append(f"{indent}{name}:{comment}")
             _emit(value, here, notes, lines, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines.append(f"{indent}{key}:{comment}")
+            lines.append(f"{indent}{name}:{comment}")
             for i, entry in enumerate(value):
                 start = len(lines)
                 _emit(entry, (*here, i), notes, lines, indent + "    ")
                 lines[start] = f"{indent}  - {lines[start].lstrip()}"
         else:
-            lines.append(f"{indent}{key}: {_flow(value)}{comment}")
+            lines.append(f"{indent}{name}: {dump_value(value)}{comment}")
 
 
 # ---------------------------------------------------------------------------------------------- reference
@@ -682,7 +731,7 @@ def reference_page():
             elif name == "terms":
                 yield from rows(TermOptions, "terms.0.")
             else:
-                text = _flow(inner)
+                text = dump_value(inner)
                 meaning = HELP.get(f"{prefix}{name}".replace(".0.", "."), "") or HELP.get(prefix[:-1], "")
                 yield f"| `{prefix}{name}` | `{text}` | {meaning} |"
 
@@ -724,13 +773,8 @@ def reference_page():
             fields = {n: f for n, f in _model_of(section, kind).model_fields.items() if n != "type"}
             if fields:
                 lines += ["", "| option | default |", "|---|---|"]
-                lines += [f"| `{name}` | `{_flow(field.default)}` |" for name, field in fields.items()]
+                lines += [f"| `{name}` | `{dump_value(field.default)}` |" for name, field in fields.items()]
     return "\n".join(lines) + "\n"
-
-
-def _flow(value):
-    """A value in one line of YAML."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
 
 
 if __name__ == "__main__":

@@ -348,6 +348,34 @@ def test_wrong_command_lines(here, capsys, arguments, parts):
     assert "--help" in message
 
 
+@pytest.mark.parametrize(
+    "arguments, parts",
+    [
+        (["--terms", "soap", "--two-body"], ["--terms and --two-body"]),
+        (["--terms", "soap", "--representation", "mbtr"], ["--terms and --representation"]),
+        (["--two-body", "--representation", "mbtr"], ["--two-body and --representation"]),
+        (["--no-forces", "--sigma-forces", "0.1"], ["--no-forces and --sigma-forces"]),
+        (["--no-virial", "--sigma-virial", "0.1"], ["--no-virial and --sigma-virial"]),
+        (["--n-train", "5", "--test", "test.extxyz"], ["--test and --n-train"]),
+        (["--test-fraction", "0.5", "--test", "test.extxyz"], ["--test and --test-fraction"]),
+        (["--n-train", "5", "--test-fraction", "0.5"], ["--n-train and --test-fraction"]),
+        (["--validation", "test.extxyz", "--validation-fraction", "0.5"], ["--validation and --validation-fraction"]),
+        (["--key", "energy=a", "--key", "energy=b"], ["energy=a", "energy=b"]),
+        (["--energy-key", "a", "--key", "energy=b"], ["--energy-key", "energy=b"]),
+        (["--units", "energy=eV", "--units", "energy=kcal/mol"], ["energy=eV", "energy=kcal/mol"]),
+        (["--e0", "Si=1,Si=2"], ["--e0 Si=1,Si=2", "Si has two energies"]),
+    ],
+)
+def test_options_that_contradict_each_other(here, capsys, arguments, parts):
+    fails(capsys, ["fit", "train.extxyz", *arguments, *SMALL], *parts)
+
+
+@pytest.mark.parametrize("option", ["--no-forces", "--no-std"])
+def test_predictions_without_what_was_asked_for(here, fitted, capsys, option):
+    model = fitted / "run" / "model.mercer"
+    fails(capsys, ["predict", model, "test.extxyz", "-o", "o.extxyz", "--forces-std", option], option, "--forces-std")
+
+
 def broken_models(good):
     header = int.from_bytes(good[:8], "little")
     text = good[8 : 8 + header]

@@ -82,7 +82,7 @@ def test_an_index_of_none_means_all_terms(tmp_path):
         ("terms:\n  - kernel: {type: polinomial}\n", ["fit.yaml:2", "unknown type 'polinomial'", "'polynomial'"]),
         ("r_cut: 5\n", ["fit.yaml:1", "'r_cut'", "'terms.0.descriptor.r_cut'"]),
         ("xyzzy: 5\n", ["fit.yaml:1", "'xyzzy'", "known: train"]),
-        ("sigma: {energy: -1}\n", ["fit.yaml:1", "sigma.energy", "greater than 0", "-1"]),
+        ("sigma: {energy: -1}\n", ["fit.yaml:1", "sigma.energy", "from 1e-12 to 1000000", "-1"]),
         ("terms:\n  - descriptor:\n      r_cut: wide\n", ["fit.yaml:3", "terms.0.descriptor.r_cut", "'wide'"]),
         ("e0: foo\n", ["fit.yaml:1", "e0:", "lstsq", "'foo'"]),
         ("e0: {Si: foo}\n", ["fit.yaml:1", "e0", "{element: eV}"]),
@@ -110,7 +110,7 @@ def test_messages_name_line_option_and_way_out(tmp_path, text, parts):
         ("seed=-1", ["--set seed=-1", "seed"]),
         ("train.0.x=1", ["--set train.0.x=1"]),
         ("seed.x.y=1", ["--set seed.x.y=1"]),
-        ("terms.0.n_sparse=0", ["terms.0.n_sparse", "positive whole number"]),
+        ("terms.0.n_sparse=0", ["terms.0.n_sparse", "from 1 to 100000000, got 0"]),
         ("test_fraction=2", ["test_fraction", "less than 1"]),
         ("n_max=3", ["'terms.0.descriptor.n_max'"]),
         ("seed=[1", ["not valid YAML"]),
@@ -214,3 +214,78 @@ def test_the_reference_page_is_up_to_date():
 def test_examples_are_valid(path):
     options = load_options(path)
     assert options.train or path.parent.name == "published"  # there the command names the files
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *(("n_train", True), ("seed", True), ("sigma.energy", True), ("terms.0.delta", True), ("train", [True])),
+        *(("terms.0.n_sparse", True), ("terms.0.n_sparse", {"Si": True}), ("e0", True), ("e0", {"Si": True})),
+        *(("terms.0.descriptor.r_cut", True), ("terms.0.descriptor.n_max", True), ("max_memory", True)),
+    ],
+)
+def test_truth_values_are_no_numbers(name, value):
+    path = tuple(int(part) if part.isdigit() else part for part in name.split("."))
+    with pytest.raises(ConfigError, match=f"{path[-1]}.*must not be true or false"):
+        load_options(assignments=[("--set", path, value)])
+
+
+@pytest.mark.parametrize(
+    "assignment, parts",
+    [
+        ("e0={Xx: 1}", ["e0", "'Xx' is no element"]),
+        ("e0={Si: 1e12}", ["e0.Si", "from -1e+09 to 1e+09"]),
+        ("terms.0.n_sparse={Xx: 5}", ["n_sparse", "'Xx' is no element"]),
+        ("terms.0.n_sparse=1000000000", ["n_sparse", "from 1 to 100000000"]),
+        ("threads=99999", ["threads", "from 1 to 1024"]),
+        ("seed=-1", ["seed", "from 0 to"]),
+        ("sigma.energy=.inf", ["sigma.energy", "from 1e-12 to"]),
+        ("sigma.forces=.nan", ["sigma.forces", "from 1e-12 to"]),
+        ("terms.0.delta=.inf", ["delta", "from 1e-12 to"]),
+        ("terms.0.delta=1e-300", ["delta", "from 1e-12 to"]),
+        ("repeats=1000000", ["repeats", "from 1 to 10000"]),
+        ("max_memory=1e400", ["max_memory"]),
+        ("max_memory=1e308", ["max_memory", "positive number of bytes"]),
+        ("baseline={type: [a]}", ["baseline", "name of a baseline"]),
+        ("output=''", ["output", "at least 1 character"]),
+        ("train=['']", ["train", "at least 1 character"]),
+        ("train=''", ["train", "at least 1 character"]),
+        ("seed=", ["--set seed=", "expected option=value"]),
+        ("terms.\u00b2.delta=1", ["terms", "list"]),
+    ],
+)
+def test_values_outside_their_range(assignment, parts):
+    with pytest.raises(ConfigError) as error:
+        load_options(assignments=[(f"--set {assignment}", *parse_assignment(assignment))])
+    for part in parts:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("test: [a]", "n_train: 5"),
+        ("test: a", "test_fraction: 0.1"),
+        ("n_train: 5", "test_fraction: 0.1"),
+        ("validation: [a]", "validation_fraction: 0.1"),
+    ],
+)
+def test_options_that_contradict_each_other(tmp_path, first, second):
+    path = tmp_path / "fit.yaml"
+    path.write_text(f"seed: 1\n{first}\n{second}\n")
+    names = [text.split(":")[0] for text in (first, second)]
+    with pytest.raises(ConfigError, match=f"fit.yaml:2: {names[0]} and .*fit.yaml:3: {names[1]} contradict"):
+        load_options(path)
+    path.write_text(f"{first}\n")
+    flag = "--" + names[1].replace("_", "-")
+    with pytest.raises(ConfigError, match=f"fit.yaml:1: {names[0]} and {flag} contradict"):
+        load_options(path, [(flag, (names[1],), 5 if names[1] == "n_train" else 0.1)])
+    load_options(path, [("--set", (names[1],), None)])
+
+
+def test_names_of_groups_that_yaml_would_take_apart():
+    groups = {"a: b": {"energy": 0.1}, "#1": {"energy": 0.2}, "1e5": {"energy": 0.3}, "- x": {"energy": 0.4}}
+    options = load_options(assignments=[("--set", ("config_type_sigma",), groups)])
+    text = dump_options(options)
+    assert "see below" not in text
+    assert yaml.safe_load(text)["config_type_sigma"].keys() == groups.keys()

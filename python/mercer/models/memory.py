@@ -41,9 +41,9 @@ def parse_bytes(size):
     match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)i?b?\s*", str(size).lower())
     try:
         value = int(float(match[1]) * _UNITS[match[2]])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # no match, two points, infinite
         value = 0
-    if value <= 0 or isinstance(size, bool):
+    if not 0 < value < 2**63 or isinstance(size, bool):
         raise ConfigError(f"max_memory={size!r}: expected a positive number of bytes, or a text such as '2GB'")
     return value
 
