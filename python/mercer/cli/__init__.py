@@ -1,4 +1,4 @@
-"""The command line: ``mercer fit | predict | evaluate | info | convert | md | demo``."""
+"""The command line: ``mercer fit | predict | evaluate | check | info | convert | md | demo``."""
 
 import contextlib
 import os
@@ -266,6 +266,37 @@ def info(
     from mercer.config import load_options
 
     run_info(files, load_options(None, label_options(energy_key, keys, units, stress_order, drop)), Session())
+
+
+@app.command(no_args_is_help=True)
+def check(
+    files: Files,
+    fix: Annotated[
+        Path | None, typer.Option("--fix", help="Extended-XYZ file to write with the labels put right, in eV and Å.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Page to write, with pictures.")] = None,
+    drop_found: Annotated[
+        bool, typer.Option("--drop-found", help="Leave frames that come twice, and outliers, out of --fix.")
+    ] = False,
+    energy_key: EnergyKey = None,
+    keys: Keys = None,
+    units: UnitList = None,
+    stress_order: StressOrder = None,
+    drop: Dropped = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+):
+    """Say what is in files of structures and what is suspicious in them; write them put right.
+
+    The exit status is 1 if something is wrong for certain: in the files, or in what --fix has written.
+    """
+    from mercer.cli._check import run_check
+    from mercer.config import load_options
+
+    _use_threads(threads)
+    options = load_options(None, label_options(energy_key, keys, units, stress_order, drop))
+    if not run_check(files, options, Session(quiet), fix=fix, html=html, drop_found=drop_found):
+        raise typer.Exit(1)
 
 
 @app.command(no_args_is_help=True)

@@ -146,6 +146,28 @@ def read_data(patterns, options, *, required=True, drops=None):
         drops = parse_drops(options.drop, files, files)
     config_key = options.keys.config_type or "config_type"
     frames = read_structures(patterns, options.units.positions, drops, config_key)
+    return with_labels(frames, options, drops, required=required)
+
+
+def with_labels(frames, options, drops=(), *, required=True):
+    """Frames with the labels that options say.
+
+    Parameters
+    ----------
+    frames : Frames
+        With positions in Angstrom.
+    options : mercer.config.FitOptions
+        For `keys`, `units` and `stress_order`.
+    drops : sequence of mercer.cli._drop.Drop
+        Those of labels count.
+    required : bool
+        Whether frames without labels are an error.
+
+    Returns
+    -------
+    DataSet
+    """
+    config_key = options.keys.config_type or "config_type"
     keys = {kind: label_keys(key) for kind, key in options.keys if key is not None}
     units = {kind: unit for kind, unit in options.units if unit is not None and kind != "positions"}
     leave_out = {}

@@ -15,12 +15,14 @@ from mercer.structures.frames import (
     symbols,
     to_batch,
 )
+from mercer.structures.keys import SPELLINGS
 from mercer.structures.labels import LABEL_KINDS, Labels, read_labels
 from mercer.structures.lengths import in_angstrom
 from mercer.structures.units import stress_order, unit_factor
 
 __all__ = [
     "LABEL_KINDS",
+    "SPELLINGS",
     "Frames",
     "Labels",
     "as_frames",
