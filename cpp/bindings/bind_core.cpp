@@ -1,8 +1,10 @@
 #include <atomic>
 #include <limits>
 #include <new>
+#include <string_view>
 
 #include "bindings.hpp"
+#include "mercer/core/checksum.hpp"
 #include "mercer/core/parallel.hpp"
 #include "mercer/core/version.hpp"
 
@@ -33,6 +35,10 @@ void bind_core(py::module_& m) {
   m.def("fixed_num_threads", &mercer::fixed_num_threads);
   m.def("num_threads", &mercer::num_threads);
   m.def("threads_of_a_loop", &threads_of_a_loop, py::call_guard<py::gil_scoped_release>());
+  m.def("crc64", [](const py::bytes& bytes) {
+    const std::string_view view = bytes;
+    return mercer::crc64(view.data(), view.size());
+  }, py::arg("bytes"));
   m.def("empty", &empty, py::arg("rows"), py::arg("cols"));
   m.def("trim_pool", &mercer::pool_trim);
   m.def("pool_unused_bytes", &mercer::pool_unused_bytes);

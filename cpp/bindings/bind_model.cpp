@@ -1,5 +1,6 @@
 #include "bindings.hpp"
 
+#include "mercer/model/model_contents.hpp"
 #include "mercer/model/potential.hpp"
 
 namespace {
@@ -36,9 +37,29 @@ py::dict evaluate(const Potential& potential, const StructureBatch& structures, 
   return arrays;
 }
 
+/// Header (JSON), {name: array}, version of the writer.
+py::tuple read_model(const std::string& path) {
+  mercer::ModelContents contents;
+  {
+    const py::gil_scoped_release release;
+    contents = mercer::read_model(path);
+  }
+  py::dict arrays;
+  for (mercer::ModelArray& array : contents.arrays) {
+    arrays[py::str(array.name)] = std::visit(
+        [&](auto& values) -> py::object {
+          using Value = std::remove_reference_t<decltype(values[0])>;
+          return pooled_array<Value>(std::move(values), {array.shape.begin(), array.shape.end()});
+        },
+        array.values);
+  }
+  return py::make_tuple(contents.header, arrays, contents.writer);
+}
+
 }  // namespace
 
 void bind_model(py::module_& m) {
+  m.def("read_model", &read_model, py::arg("path"));
   py::class_<Potential>(m, "Potential")
       .def_static("load", &Potential::load, py::arg("path"), py::arg("variance") = true,
                   py::call_guard<py::gil_scoped_release>())

@@ -6,6 +6,7 @@ and refuses by name; `mercer.models.gap` turns the result into a potential.
 
 import dataclasses
 import hashlib
+import math
 import pathlib
 import re
 import warnings
@@ -124,17 +125,50 @@ def parse_options(text):
     return options
 
 
-def number(text):
-    """A number as Fortran writes it: ``.5``, ``-.97E+000``, ``1.0D-3``."""
-    return float(text.strip().replace("D", "E").replace("d", "e"))
+def number(text, name="a value"):
+    """A finite number as Fortran writes it: ``.5``, ``-.97E+000``, ``1.0D-3``; ValueError with `name` otherwise.
+
+    Examples
+    --------
+    >>> number("-.5D+001", "delta")
+    -5.0
+    """
+    if text is None:
+        raise ValueError(f"{name} is missing")
+    try:
+        value = float(_fortran(text))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name}={text.strip()[:40]!r}: expected a finite number")
+    return value
 
 
-def _numbers(text):
-    return np.array((text or "").replace("D", "E").replace("d", "e").split(), dtype=float)
+def integer(text, name="a value", minimum=0):
+    """A whole number from `minimum` to 2^31 - 1; ValueError with `name` otherwise."""
+    value = number(text, name)
+    if value != int(value) or not minimum <= value < 2**31:
+        raise ValueError(f"{name}={text.strip()[:40]!r}: expected an integer >= {minimum}")
+    return int(value)
 
 
-def logical(text):
-    """QUIP's truth values."""
+def _fortran(text):
+    return text.strip().replace("D", "E").replace("d", "e").replace("_", "?")  # Python alone would read 1_000
+
+
+def _numbers(text, name):
+    """Finite numbers between blanks; what stands there instead is not shown, as it may be of any file."""
+    try:
+        values = np.array(_fortran(text or "").split(), dtype=float)
+    except ValueError:
+        raise ValueError(f"{name}: expected numbers, but something else is there") from None
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: holds numbers that are not finite")
+    return values
+
+
+def logical(text, name=None):
+    """QUIP's truth values; `name` is not needed."""
     return text.strip().lower() in ("t", "true", ".true.")
 
 
@@ -165,8 +199,12 @@ def read_gap(path):
         raise ModelFileError(f"{path}: not well-formed XML ({error}); is the file complete?") from error
     except ModelFileError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: a GAP potential with a missing or misspelt entry ({error})") from error
+    except MemoryError as error:
+        raise ModelFileError(f"{path}: larger than the memory that is free") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: a GAP potential with a missing or misspelt entry ({error}); take the file as it was published"
+        ) from error
 
 
 def _read(path, root):
@@ -183,13 +221,13 @@ def _read(path, root):
         labels = ", ".join(params.get("label", "?") for params in everything)
         raise ModelFileError(f"{path}: <Potential> asks for the label {label!r}, the file holds {labels}")
     params = found[0]
-    version = int(number(params.get("gap_version", "0")))
+    version = int(number(params.get("gap_version", "0"), "gap_version"))
     e0, e0_default = _read_e0(params.find("GAP_data"))
     sparse = params.find("gpSparse")
     if sparse is None or not logical(sparse.get("fitted", "T")):
         raise ModelFileError(f"{path}: the potential {label!r} holds no fit (fitted=F)")
     coordinates = tuple(_read_coordinate(path, element) for element in sparse.findall("gpCoordinates"))
-    wanted = int(number(sparse.get("n_coordinate", str(len(coordinates)))))
+    wanted = integer(sparse.get("n_coordinate", str(len(coordinates))), "n_coordinate")
     if wanted != len(coordinates):
         raise ModelFileError(f"{path}: n_coordinate={wanted}, but {len(coordinates)} gpCoordinates are there")
     glue = None
@@ -216,7 +254,7 @@ def _potential_arguments(path, init_args):
         kind = words[1].lower() if len(words) > 1 and words[0].upper() == "IP" else part
         if kind == "gap":
             options = parse_options(part)
-            label, e_scale, has_gap = options.get("label", ""), number(options.get("e_scale", "1.0")), True
+            label, e_scale, has_gap = options.get("label", ""), number(options.get("e_scale", "1.0"), "E_scale"), True
         elif kind == "glue":
             glue = True
         else:
@@ -231,8 +269,8 @@ def _potential_arguments(path, init_args):
 def _read_e0(data):
     if data is None:
         return {}, 0.0
-    table = {int(number(e.get("Z"))): number(e.get("value")) for e in data.findall("e0")}
-    return table, number(data.get("e0", "0"))
+    table = {integer(e.get("Z"), "Z of e0"): number(e.get("value"), "value of e0") for e in data.findall("e0")}
+    return table, number(data.get("e0", "0"), "e0")
 
 
 def _read_coordinate(path, element):
@@ -249,58 +287,63 @@ def _read_coordinate(path, element):
     covariance = {"1": "ard_se", "2": "dot_product"}.get(element.get("covariance_type", "").strip())
     if covariance is None:
         raise ModelFileError(f"{where}: covariance_type {element.get('covariance_type')} is not one that mercer reads")
-    dimensions = int(number(element.get("dimensions")))
-    theta = _numbers(element.findtext("theta", ""))
+    dimensions = integer(element.get("dimensions"), f"{label}: dimensions", 1)
+    theta = _numbers(element.findtext("theta", ""), f"{label}: theta")
     zeta = 1.0
     if covariance == "dot_product":
         text_zeta = element.get("zeta")
-        zeta = number(text_zeta) if text_zeta else (float(theta[0]) if theta.size else 1.0)
+        zeta = number(text_zeta, f"{label}: zeta") if text_zeta else (float(theta[0]) if theta.size else 1.0)
     elif theta.size != dimensions:
         raise ModelFileError(f"{where}: {theta.size} values of theta for {dimensions} dimensions")
-    permutations = [_numbers(p.text).astype(int) - 1 for p in element.findall("permutation")]
-    if covariance == "dot_product" or not permutations:
-        permutations = [np.arange(dimensions)]
-    sparse = sorted(element.findall("sparseX"), key=lambda e: int(e.get("i", "0")))
-    n_sparse = int(number(element.get("n_sparseX", str(len(sparse)))))
+    elif (theta <= 0).any():
+        raise ModelFileError(f"{where}: theta holds numbers that are not positive")
+    sparse = sorted(element.findall("sparseX"), key=lambda e: integer(e.get("i", "0"), f"{label}: i of sparseX"))
+    n_sparse = integer(element.get("n_sparseX", str(len(sparse))), f"{label}: n_sparseX")
     if len(sparse) != n_sparse:
         raise ModelFileError(f"{where}: n_sparseX={n_sparse}, but {len(sparse)} sparse points are there")
+    sparse_x = _read_sparse_x(path, where, element, sparse, dimensions)
+    permutations = np.arange(dimensions)[None] if sparse else np.zeros((1, 0), int)
+    if covariance == "ard_se" and element.find("permutation") is not None:
+        permutations = _read_permutations(label, element, dimensions)
     return Coordinate(
         kind=known[kind.lower()],
         options=options,
         covariance=covariance,
-        delta=number(element.get("signal_variance")),
-        f0=number(element.get("signal_mean", "0")),
+        delta=number(element.get("signal_variance"), f"{label}: signal_variance"),
+        f0=number(element.get("signal_mean", "0"), f"{label}: signal_mean"),
         zeta=zeta,
         theta=theta,
-        permutations=np.array(permutations, dtype=np.int64).reshape(len(permutations), -1),
-        sparse_x=_read_sparse_x(path, where, element, sparse, dimensions),
-        sparse_cutoff=np.array([number(e.get("sparseCutoff", "1")) for e in sparse]),
-        alpha=np.array([number(e.get("alpha")) for e in sparse]),
+        permutations=permutations,
+        sparse_x=sparse_x,
+        sparse_cutoff=np.array([number(e.get("sparseCutoff", "1"), f"{label}: sparseCutoff") for e in sparse]),
+        alpha=np.array([number(e.get("alpha"), f"{label}: alpha") for e in sparse]),
     )
 
 
+def _read_permutations(label, element, dimensions):
+    rows = [_numbers(p.text, f"{label}: permutation") - 1 for p in element.findall("permutation")]
+    if any(not np.array_equal(np.sort(row), np.arange(dimensions)) for row in rows):
+        raise ValueError(f"{label}: permutation: expected the numbers 1 to {dimensions} in some order")
+    return np.array(rows, dtype=np.int64)
+
+
 def _read_sparse_x(path, where, element, sparse, dimensions):
+    """Sparse points (M, dimensions); how many numbers there are is known before memory is taken."""
+    if not sparse:
+        return np.zeros((0, 0))
     filename = element.get("sparseX_filename")
     if not filename:
-        points = np.empty((len(sparse), dimensions))
-        for row, e in zip(points, sparse, strict=True):
-            slices = sorted(e.findall("sparseX_slice"), key=lambda s: int(s.get("start")))
-            values = np.concatenate([_numbers(s.text) for s in slices]) if slices else _numbers(e.text)
-            if values.size != dimensions:
-                raise ModelFileError(f"{where}: sparse point {e.get('i')} has {values.size} of {dimensions} values")
-            row[:] = values
-        return points
-    file = path.parent / filename
-    if not file.is_file():
-        raise ModelFileError(
-            f"{where}: its sparse points are in {filename!r}, which is not beside {path.name}; "
-            "a GAP potential is the XML file and all its .sparseX files in one folder"
-        )
+        return np.array([_read_sparse_point(where, e, dimensions) for e in sparse])
+    file = _sparse_file(path, where, filename)
     content = file.read_bytes()
     stated = (element.get("sparseX_md5sum") or "").strip()
     if stated and hashlib.md5(content, usedforsecurity=False).hexdigest() != stated.lower():
         warnings.warn(f"{file}: the MD5 sum differs from the one in {path.name}; is it the right file?", stacklevel=2)
-    values = _numbers(content.decode("ascii"))
+    try:
+        values = _numbers(content.decode("ascii"), file)
+    except ValueError as error:
+        reason = "it is no text" if isinstance(error, UnicodeError) else str(error)
+        raise ModelFileError(f"{where}: the file of its sparse points cannot be read: {reason}") from None
     if values.size != len(sparse) * dimensions:
         raise ModelFileError(
             f"{file}: {values.size} numbers, expected {len(sparse)} sparse points x {dimensions}; is it truncated?"
@@ -308,14 +351,37 @@ def _read_sparse_x(path, where, element, sparse, dimensions):
     return values.reshape(len(sparse), dimensions)
 
 
+def _read_sparse_point(where, element, dimensions):
+    name = f"sparse point {element.get('i')}"
+    slices = sorted(element.findall("sparseX_slice"), key=lambda s: integer(s.get("start"), "start of sparseX_slice"))
+    values = np.concatenate([_numbers(s.text, name) for s in slices or [element]])
+    if values.size != dimensions:
+        raise ModelFileError(f"{where}: {name} has {values.size} of {dimensions} values")
+    return values
+
+
+def _sparse_file(path, where, filename):
+    """The file of this name in the folder of the potential: nothing else is opened."""
+    relative = pathlib.PurePath(filename)
+    beside = "a GAP potential is the XML file and all its .sparseX files in one folder"
+    if relative.is_absolute() or ".." in relative.parts or "\0" in filename:
+        raise ModelFileError(f"{where}: its sparse points are said to be in another folder; {beside}")
+    file = path.parent / relative
+    if not file.is_file():
+        raise ModelFileError(
+            f"{where}: its sparse points are in {filename!r}, which is not beside {path.name}; {beside}"
+        )
+    return file
+
+
 def _slope(text, default):
     """An end slope; above 0.99e30, or absent where `default` is None, the end is natural."""
-    slope = default if text is None else number(text)
+    slope = default if text is None else number(text, "slope at an end of a table")
     return None if slope is None or slope > 0.99e30 else slope
 
 
 def _read_table(element, x, y, slope_first, slope_last, spline=True):
-    points = sorted((number(p.get(x)), number(p.get(y))) for p in element.findall("point"))
+    points = sorted((number(p.get(x), x), number(p.get(y), y)) for p in element.findall("point"))
     columns = np.array(points, dtype=float).reshape(-1, 2)
     return GlueTable(columns[:, 0].copy(), columns[:, 1].copy(), slope_first, slope_last, spline)
 
@@ -325,7 +391,7 @@ def _read_glue(path, element):
         raise ModelFileError(f"{path}: Glue_params with potential_neighbours is not one that mercer reads")
     species, density, embedding, pair = {}, {}, {}, {}
     for data in element.findall("per_type_data"):
-        species[data.get("type")] = z = int(number(data.get("atomic_num")))
+        species[data.get("type")] = z = integer(data.get("atomic_num"), "atomic_num")
         e = data.find("density")
         density[z] = _read_table(
             e, "a", "rho", _slope(e.get("density_y1"), 0.0), _slope(e.get("density_yn"), 0.0),

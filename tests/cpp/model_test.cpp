@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "extxyz.hpp"
+#include "mercer/core/checksum.hpp"
 #include "mercer/core/parallel.hpp"
+#include "mercer/model/model_contents.hpp"
 #include "mercer/model/potential.hpp"
 #include "mercer/neighbors/verlet_list.hpp"
 
@@ -196,8 +198,8 @@ TEST_CASE("copies are shared between threads and outlive their source") {
 }
 
 TEST_CASE("files that are no models are refused with their name and the reason") {
-  CHECK(complaint("/nowhere/model") == "/nowhere/model: no such model file, or it cannot be read");
-  CHECK(complaint(std::filesystem::temp_directory_path().string()).find("cannot be read") != std::string::npos);
+  CHECK(complaint("/nowhere/model") == "/nowhere/model: no such model file");
+  CHECK(complaint(std::filesystem::temp_directory_path().string()).find("no such model file") != std::string::npos);
   const TemporaryFile file("");
   const auto says = [&](const std::string& data, const char* part) {
     file.write(data);
@@ -215,7 +217,8 @@ TEST_CASE("files that are no models are refused with their name and the reason")
   says(safetensors(R"({"__metadata__":{"mercer":"no"}})", ""), "not a JSON object");
   const auto metadata = [](const std::string& entries) { return R"({"__metadata__":{"mercer":"{)" + entries + "}\"}"; };
   says(safetensors(metadata("") + "}", ""), "format is missing");
-  says(safetensors(metadata(R"(\"format\":\"gap\",\"mercer_version\":\"1\",\"format_version\":1)") + "}", ""), "'gap'");
+  says(safetensors(metadata(R"(\"format\":\"gap\",\"mercer_version\":\"1\",\"format_version\":1)") + "}", ""),
+       "expected one of mercer-potential");
   const std::string format = R"(\"format\":\"mercer-potential\",\"mercer_version\":\"9.1\")";
   says(safetensors(metadata(format + R"(,\"format_version\":999)") + "}", ""), "mercer 9.1 or newer");
   says(safetensors(metadata(format + R"(,\"format_version\":1.5)") + "}", ""), "format_version = 1.5");
@@ -237,6 +240,40 @@ TEST_CASE("files that are no models are refused with their name and the reason")
   says(safetensors(array(R"({"dtype":"F64","shape":[1],"data_offsets":[0,9223372036854775807]})"), ""),
        "something else than sizes");
   says(std::string(8, '\xff'), "not a mercer model");
+}
+
+TEST_CASE("a file of format 2 ends with its checksum") {
+  const std::string header = R"({"__metadata__":{"mercer":"{\"format\":\"mercer-potential\",\"mercer_version\":\"1\",)"
+                             R"(\"format_version\":2,\"header\":{\"kind\":\"test\"}}"},)"
+                             R"("a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},)"
+                             R"("checksum":{"dtype":"U8","shape":[8],"data_offsets":[8,16]}})";
+  const double value = 1.5;
+  std::string data = safetensors(header, std::string(reinterpret_cast<const char*>(&value), 8));
+  const std::uint64_t sum = crc64(data.data(), data.size());
+  for (int k = 7; k >= 0; --k) data += static_cast<char>(sum >> 8 * k);
+  const TemporaryFile file(data);
+  const ModelContents contents = read_model(file.path);
+  CHECK(contents.header == R"({"kind":"test"})");
+  REQUIRE(contents.arrays.size() == 1);
+  CHECK(std::get<Buffer<double>>(contents.arrays[0].values)[0] == value);
+  for (std::size_t bit = 0; bit < 8 * data.size(); bit += 3) {
+    std::string damaged = data;
+    damaged[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    file.write(damaged);
+    CHECK_THROWS_AS(read_model(file.path), std::invalid_argument);
+  }
+}
+
+TEST_CASE("sizes are compared before anything is made of them") {
+  std::string data = content(reference + ".safetensors");
+  const std::size_t n_max = data.find(R"(n_max\": 3)");
+  REQUIRE(n_max != std::string::npos);
+  std::uint64_t header = 0;
+  std::memcpy(&header, data.data(), 8);
+  header += 9;  // characters more
+  std::memcpy(data.data(), &header, 8);
+  const TemporaryFile file(data.replace(n_max, 10, R"(n_max\": 2000000000)"));
+  CHECK(complaint(file.path).find("features, but the sparse points have 63") != std::string::npos);
 }
 
 TEST_CASE("a truncated model is refused wherever it ends") {

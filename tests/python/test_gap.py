@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -203,7 +204,30 @@ def test_scale_default_e0_and_empty_coordinates(tmp_path):
         ('n_coordinate="6"', 'n_coordinate="7"', "n_coordinate=7, but 6"),
         ("IP GAP label", "IP LJ label", "'IP LJ label=.* is not one that mercer reads"),
         ('init_args="IP GAP label=', 'init_args="IP GAP label=other', "asks for the label"),
-        ('signal_variance=".50000000000000000"', "", "missing or misspelt"),
+        ('signal_variance=".50000000000000000"', "", "missing or misspelt.*signal_variance is missing"),
+        ('signal_variance=".50000000000000000"', 'signal_variance="inf"', "signal_variance='inf': expected a finite"),
+        ('<e0 Z="1" value="-3.0000000000000000"/>', '<e0 Z="1" value="nan"/>', "value of e0='nan': expected a finite"),
+        ('init_args="IP GAP label', 'init_args="IP GAP E_scale=inf label', "E_scale='inf': expected a finite"),
+        ('gap_version="', 'gap_version="inf" was="', "gap_version='inf': expected a finite"),
+        ('dimensions="64"', 'dimensions="inf"', "dimensions='inf': expected a finite"),
+        ('dimensions="64"', 'dimensions="1e12"', "dimensions='1e12': expected an integer"),
+        ('dimensions="64"', 'dimensions="1e9"', "has 64 of 1000000000 values"),
+        ('dimensions="64"', 'dimensions="64.5"', "dimensions='64.5': expected an integer"),
+        ('alpha="', 'alpha="nan" was="', "alpha='nan': expected a finite"),
+        ('sparseCutoff="', 'sparseCutoff="1_000" was="', "sparseCutoff='1_000': expected a finite"),
+        ("<theta>", "<theta>-", "theta"),
+        ("atom_sigma=0.5", "", "atom_sigma is missing"),
+        ("atom_sigma=0.5", "atom_sigma=inf", "atom_sigma='inf': expected a finite"),
+        ("n_max=3", "n_max=1000000000", "dimensions=64, but the descriptor has"),
+        ("n_max=3", "n_max=1e400", "n_max='1e400': expected a finite"),
+        ("n_max=3", "", "n_max is missing"),
+        ("species_Z={6 1 }", "species_Z={6 119 }", "species_z=119: expected an atomic number"),
+        ("distance_2b cutoff=4.0", "distance_2b cutoff=4.0&amp;", "cutoff='4.0&': expected a finite"),
+        (
+            "distance_2b cutoff=4.0",
+            "distance_2b cutoff=4.0 n_exponents=1e9",
+            "n_exponents=1000000000, but dimensions=1",
+        ),
         ("</GAP_params>", "", "not well-formed XML"),
         ("GAP_params", "XML_params", "without <GAP_params>"),
         ('<sparseX_slice start="1" end="50">', '<sparseX_slice start="1" end="50"> 1.0', "65 of 64 values"),
@@ -213,6 +237,48 @@ def test_refusals(tmp_path, old, new, message):
     with pytest.raises(ModelFileError, match=message) as error:
         mercer.load(changed(tmp_path, (old, new)))
     assert "gap.xml" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../secret", "absolute", "below/../../secret"])
+def test_sparse_files_elsewhere_are_not_opened(name, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("1.0 hunter2")
+    (tmp_path / "model").mkdir()
+    text = (FOLDER / "p2_soap_separate.xml").read_text()
+    name = str(secret) if name == "absolute" else name
+    path = tmp_path / "model" / "gap.xml"
+    path.write_text(re.sub('sparseX_filename="[^"]*"', f'sparseX_filename="{name}"', text))
+    with pytest.raises(ModelFileError, match=r"said to be in another folder.*one folder"):
+        mercer.load(path)
+
+
+@pytest.mark.parametrize("content", [b"1.0 hunter2", b"hunter2 \xff", b"nan hunter2", b"inf 1.0"])
+def test_no_content_of_a_sparse_file_is_shown(content, tmp_path):
+    text = (FOLDER / "p2_soap_separate.xml").read_text()
+    (tmp_path / "gap.xml").write_text(re.sub('sparseX_filename="[^"]*"', 'sparseX_filename="beside"', text))
+    (tmp_path / "beside").write_bytes(content)
+    with pytest.warns(UserWarning, match="MD5"), pytest.raises(ModelFileError, match="cannot be read: ") as error:
+        mercer.load(tmp_path / "gap.xml")
+    assert "hunter2" not in str(error.value)
+
+
+def test_permutations_that_are_none(tmp_path):
+    for file in FOLDER.glob("p3*"):
+        shutil.copyfile(file, tmp_path / file.name)
+    path = tmp_path / "p3_distance_Nb.xml"
+    text = path.read_text()
+    assert "<permutation" in text
+    path.write_text(re.sub(r"(<permutation[^>]*>)[^<]*", r"\g<1>1 1 7", text))
+    with pytest.raises(ModelFileError, match="permutation: expected the numbers 1 to 1"):
+        mercer.load(path)
+
+
+def test_a_file_without_sparse_points(tmp_path):
+    path = changed(tmp_path)
+    text = re.sub(r"<sparseX .*?</sparseX>", "", path.read_text(), flags=re.S)
+    path.write_text(re.sub(r'n_sparseX="\d+"', 'n_sparseX="0"', text))
+    with pytest.raises(ModelFileError, match="holds no sparse points"):
+        mercer.load(path)
 
 
 def test_averaged_soap_in_a_potential(tmp_path):

@@ -22,6 +22,7 @@ RESERVED = {
         "_threads.py",
         "basis",
         "descriptors",
+        "io.py",
         "kernels",
         "neighbors.py",
         "rows.py",

@@ -20,7 +20,8 @@ double coulomb_diagonal(std::int32_t Z) { return 0.5 * std::pow(static_cast<doub
 
 AtomMatrix::AtomMatrix(const char* name, index_t n_atoms_max, Form form)
     : name_(name), n_max_(n_atoms_max), form_(form) {
-  MERCER_REQUIRE(n_atoms_max > 0, name, ": n_atoms_max = ", n_atoms_max, ", expected a positive number");
+  MERCER_REQUIRE(n_atoms_max > 0 && n_atoms_max <= 1000000, name, ": n_atoms_max = ", n_atoms_max,
+                 ", expected 1 to 1000000");
 }
 
 AtomMatrix::Form AtomMatrix::form(const std::string& permutation) {

@@ -19,8 +19,8 @@ BagOfBonds::BagOfBonds(std::vector<std::int32_t> species, std::vector<int> max_a
   for (index_t k = 0; k < n; ++k) {
     MERCER_REQUIRE(species[k] > 0 && species[k] < 128 && (k == 0 || species[k] > species[k - 1]),
                    "BagOfBonds: species has ", species[k], ", expected rising atomic numbers");
-    MERCER_REQUIRE(max_atoms_[k] > 0, "BagOfBonds: room for ", max_atoms_[k], " atoms of element ", species[k],
-                   ", expected a positive number");
+    MERCER_REQUIRE(max_atoms_[k] > 0 && max_atoms_[k] <= 1000000, "BagOfBonds: room for ", max_atoms_[k],
+                   " atoms of element ", species[k], ", expected 1 to 1000000");
     species_index_[species[k]] = static_cast<int>(k);
   }
   columns_ = {0};

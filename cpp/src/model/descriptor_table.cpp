@@ -1,5 +1,7 @@
 #include "model/descriptor_table.hpp"
 
+#include <cmath>
+
 #include "mercer/core/error.hpp"
 #include "mercer/descriptors/atom_matrix.hpp"
 #include "mercer/descriptors/average_soap.hpp"
@@ -19,8 +21,12 @@ namespace {
 
 using Made = std::unique_ptr<Descriptor>;
 
+void require_features(const Fields& fields, double found, index_t expected) {
+  MERCER_REQUIRE(found == static_cast<double>(expected), fields.where(), ": makes ", found, " features, but the sparse "
+                 "points have ", expected);
+}
+
 /// What descriptors of the neighbour density share: python/mercer/descriptors/_density.py. `own`: keys beside these.
-/// Keys that the first files of format 1 did not have may be missing.
 DensityParameters density(const Fields& fields, int l_max, std::vector<std::string> own) {
   std::vector<std::string> known{
       "type",   "species",      "r_cut",          "n_max",          "sigma",    "radial_basis", "radial_options",
@@ -35,10 +41,10 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
   p.radial.r_cut = fields.number("r_cut");
   p.radial.sigma = fields.number("sigma");
   p.radial.width = fields.number("cutoff_width");
-  p.radial.extra = fields.named_numbers("radial_options");
+  if (fields.given("radial_options")) p.radial.extra = fields.named_numbers("radial_options");
   p.radial_basis = fields.text("radial_basis");
   p.cutoff = fields.text("cutoff");
-  if (fields.has("radial_scaling")) {
+  if (fields.given("radial_scaling")) {
     const Fields scaling = fields.object("radial_scaling");
     if (scaling.has("name")) p.scaling.kind = RadialScaling::kind_of(scaling.text("name"));
     for (const auto& [key, value] : scaling.named_numbers_except({"name"})) {
@@ -48,25 +54,41 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
     }
   }
   p.central_weight = fields.number("central_weight");
-  p.central_in_all_species = fields.has("central_in_all_species") && fields.flag("central_in_all_species");
-  p.ignore_unknown = fields.has("ignore_unknown") && fields.flag("ignore_unknown");
-  if (fields.has("channels")) p.channels = fields.matrix("channels");
+  p.central_in_all_species = fields.given_or_early("central_in_all_species") && fields.flag("central_in_all_species");
+  p.ignore_unknown = fields.given_or_early("ignore_unknown") && fields.flag("ignore_unknown");
+  if (fields.given("channels")) p.channels = fields.matrix("channels");
+  if (fields.flag("normalize") && p.central_weight == 0) {
+    fields.wrong("central_weight", "a weight, as rows are normalised: they would jump at the cutoff");
+  }
   return p;
 }
 
-Made soap(const Fields& fields) {
-  return std::make_unique<Soap>(density(fields, fields.integer("l_max", 0), {"l_max"}), fields.flag("normalize"));
+/// Functions n of all channels.
+double n_radial(const DensityParameters& p) {
+  const double n_species = static_cast<double>(p.species.size());
+  return p.radial.n_max * (p.channels.empty() ? n_species : static_cast<double>(p.channels.size()) / n_species);
 }
 
-Made average_soap(const Fields& fields) {
+double n_powers(const DensityParameters& p) { return (p.radial.l_max + 1.0) * n_radial(p) * (n_radial(p) + 1) / 2; }
+
+Made soap(const Fields& fields, index_t n_features) {
+  const DensityParameters p = density(fields, fields.integer("l_max", 0), {"l_max"});
+  require_features(fields, n_powers(p), n_features);
+  return std::make_unique<Soap>(p, fields.flag("normalize"));
+}
+
+Made average_soap(const Fields& fields, index_t n_features) {
   std::vector<std::int32_t> centers;
-  if (fields.has("centers")) centers = fields.integers("centers");
-  return std::make_unique<AverageSoap>(density(fields, fields.integer("l_max", 0), {"l_max", "centers"}),
-                                       fields.flag("normalize"), centers);
+  if (fields.given("centers")) centers = fields.integers("centers");
+  const DensityParameters p = density(fields, fields.integer("l_max", 0), {"l_max", "centers"});
+  require_features(fields, n_powers(p), n_features);
+  return std::make_unique<AverageSoap>(p, fields.flag("normalize"), centers);
 }
 
-Made radial_spectrum(const Fields& fields) {
-  return std::make_unique<RadialSpectrum>(density(fields, 0, {}), fields.flag("normalize"));
+Made radial_spectrum(const Fields& fields, index_t n_features) {
+  const DensityParameters p = density(fields, 0, {});
+  require_features(fields, n_radial(p), n_features);
+  return std::make_unique<RadialSpectrum>(p, fields.flag("normalize"));
 }
 
 /// What descriptors of clusters share: python/mercer/descriptors/_clusters.py. `own`: keys beside these.
@@ -80,52 +102,52 @@ struct ClusterParameters {
         cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")) {
     own.insert(own.end(), {"type", "species", "r_cut", "kinds", "cutoff", "cutoff_width", "scales"});
     fields.allow_only(own);
-    if (fields.has("scales")) scales = fields.numbers("scales");
+    if (fields.given("scales")) scales = fields.numbers("scales");
   }
 };
 
-Made pair_distance(const Fields& fields) {
+Made pair_distance(const Fields& fields, index_t) {
   const ClusterParameters p(fields, {"exponents", "tail_exponent", "tail_range"});
   return std::make_unique<PairDistance>(p.kinds, p.cutoff, fields.integers("exponents"), fields.number("tail_exponent"),
                                         fields.number("tail_range"), p.scales);
 }
 
-Made triplet(const Fields& fields) {
+Made triplet(const Fields& fields, index_t) {
   const ClusterParameters p(fields, {});
   return std::make_unique<Triplet>(p.kinds, p.cutoff, p.scales);
 }
 
-Made cluster_distances(const Fields& fields) {
+Made cluster_distances(const Fields& fields, index_t) {
   const ClusterParameters p(fields, {"order", "compact", "permutations"});
   std::vector<std::vector<int>> permutations;
-  if (fields.has("permutations")) permutations = fields.integer_lists("permutations");
+  if (fields.given("permutations")) permutations = fields.integer_lists("permutations");
   return std::make_unique<ClusterDistances>(p.kinds, p.cutoff, fields.flag("compact"), p.scales, permutations);
 }
 
 template <class Matrix>
-Made atom_matrix(const Fields& fields) {
+Made atom_matrix(const Fields& fields, index_t) {
   fields.allow_only({"type", "n_atoms_max", "permutation", "unit"});
   return std::make_unique<Matrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"), fields.text("unit"));
 }
 
-Made inverse_distances(const Fields& fields) {
+Made inverse_distances(const Fields& fields, index_t) {
   fields.allow_only({"type", "n_atoms_max"});
   return std::make_unique<InverseDistances>(fields.integer("n_atoms_max", 1));
 }
 
-Made ewald_matrix(const Fields& fields) {
+Made ewald_matrix(const Fields& fields, index_t) {
   fields.allow_only({"type", "n_atoms_max", "permutation", "accuracy", "weight", "alpha", "real_cutoff",
                      "reciprocal_cutoff"});
   EwaldParameters p;
   p.accuracy = fields.number("accuracy");
   p.weight = fields.number("weight");
-  if (fields.has("alpha")) p.alpha = fields.number("alpha");
-  if (fields.has("real_cutoff")) p.real_cutoff = fields.number("real_cutoff");
-  if (fields.has("reciprocal_cutoff")) p.reciprocal_cutoff = fields.number("reciprocal_cutoff");
+  if (fields.given("alpha")) p.alpha = fields.number("alpha");
+  if (fields.given("real_cutoff")) p.real_cutoff = fields.number("real_cutoff");
+  if (fields.given("reciprocal_cutoff")) p.reciprocal_cutoff = fields.number("reciprocal_cutoff");
   return std::make_unique<EwaldMatrix>(fields.integer("n_atoms_max", 1), fields.text("permutation"), p);
 }
 
-Made bag_of_bonds(const Fields& fields) {
+Made bag_of_bonds(const Fields& fields, index_t) {
   fields.allow_only({"type", "max_atoms", "diagonal", "unit"});
   std::vector<std::int32_t> species;
   std::vector<int> max_atoms;
@@ -137,10 +159,10 @@ Made bag_of_bonds(const Fields& fields) {
   return std::make_unique<BagOfBonds>(species, max_atoms, fields.flag("diagonal"), fields.text("unit"));
 }
 
-Made inverse_powers(const Fields& fields) {
+Made inverse_powers(const Fields& fields, index_t) {
   fields.allow_only({"type", "species", "pair_powers", "triple_powers", "r_cut", "cutoff", "cutoff_width"});
   std::optional<Cutoff> cutoff;
-  if (fields.has("r_cut")) {
+  if (fields.given("r_cut")) {
     cutoff.emplace(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width"));
   }
   return std::make_unique<InversePowers>(fields.integers("species"), fields.integers("pair_powers"),
@@ -155,7 +177,10 @@ MbtrPart mbtr_part(const Fields& fields, int order) {
   p.order = order;
   p.geometry = fields.text("geometry");
   const auto grid = fields.numbers("grid");
-  MERCER_REQUIRE(grid.size() == 3, fields.where(), ", grid: expected first, last, n");
+  constexpr double most_points = 1e6;
+  if (grid.size() != 3 || !(grid[2] >= 1 && grid[2] <= most_points) || grid[2] != std::floor(grid[2])) {
+    fields.wrong("grid", "first, last, and a number of points up to 1000000");
+  }
   p.first = grid[0];
   p.last = grid[1];
   p.n = static_cast<index_t>(grid[2]);
@@ -169,7 +194,7 @@ MbtrPart mbtr_part(const Fields& fields, int order) {
     p.weights.push_back({factor.text("function"), factor.named_numbers_except({"function", "edges"}),
                          factor.text("edges") == "legs"});
   }
-  if (fields.has("r_cut") && order > 1) {
+  if (fields.given("r_cut") && order > 1) {
     p.weights.push_back(weight_of_cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")));
   }
   return p;
@@ -185,20 +210,20 @@ MbtrParameters mbtr_parameters(const Fields& fields, std::vector<std::string> ow
     const std::string name = "k" + std::to_string(k);
     if (fields.has(name)) p.parts.push_back(mbtr_part(fields.object(name), k));
   }
-  if (fields.has("correlation")) p.correlation = fields.matrix("correlation");
+  if (fields.given("correlation")) p.correlation = fields.matrix("correlation");
   p.normalization = fields.text("normalization");
   p.ignore_unknown = fields.flag("ignore_unknown");
   p.max_tuples = fields.number("max_tuples");
   return p;
 }
 
-Made mbtr(const Fields& fields) { return std::make_unique<Mbtr>(mbtr_parameters(fields, {"k1"})); }
+Made mbtr(const Fields& fields, index_t) { return std::make_unique<Mbtr>(mbtr_parameters(fields, {"k1"})); }
 
-Made lmbtr(const Fields& fields) { return std::make_unique<Lmbtr>(mbtr_parameters(fields, {})); }
+Made lmbtr(const Fields& fields, index_t) { return std::make_unique<Lmbtr>(mbtr_parameters(fields, {})); }
 
 struct Entry {
   const char* type;
-  Made (*make)(const Fields&);
+  Made (*make)(const Fields&, index_t n_features);
 };
 
 constexpr Entry table[] = {
@@ -220,11 +245,18 @@ constexpr Entry table[] = {
 
 }  // namespace
 
-Made make_descriptor(const Fields& fields) {
+Made make_descriptor(const Fields& fields, index_t n_features) {
   const std::string type = fields.text("type");
+  if (fields.has("cutoff") && fields.is_text("cutoff") && fields.text("cutoff") == "none") {
+    fields.wrong("cutoff", "a smooth cutoff function: rows would jump at the cutoff");
+  }
   std::string known;
   for (const Entry& entry : table) {
-    if (type == entry.type) return entry.make(fields);
+    if (type == entry.type) {
+      Made made = entry.make(fields, n_features);
+      require_features(fields, static_cast<double>(made->n_features()), n_features);
+      return made;
+    }
     known += (known.empty() ? "" : ", ") + std::string(entry.type);
   }
   throw std::invalid_argument(

@@ -30,11 +30,12 @@ bool all(const json& list, bool (json::*is)() const noexcept) {
 
 }  // namespace
 
-Fields::Fields(const json& object, std::string where) : object_(&object), where_(std::move(where)) {
+Fields::Fields(const json& object, std::string where, int format)
+    : object_(&object), where_(std::move(where)), format_(format) {
   MERCER_REQUIRE(object.is_object(), where_, " is ", object.type_name(), ", expected an object");
 }
 
-void Fields::wrong(const std::string& key, const char* expected) const {
+void Fields::wrong(const std::string& key, const std::string& expected) const {
   std::string text = object_->at(key).dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   throw std::invalid_argument(concatenate(where_, ": ", key, " = ", text, ", expected ", expected));
@@ -51,16 +52,32 @@ bool Fields::has(const std::string& key) const {
   return found != object_->end() && !found->is_null();
 }
 
+bool Fields::given(const std::string& key) const { return !get(key).is_null(); }
+
 double Fields::number(const std::string& key) const {
   const json& value = get(key);
   if (!value.is_number()) wrong(key, "a number");
   return value.get<double>();
 }
 
+double Fields::positive(const std::string& key) const {
+  const double value = number(key);
+  if (!(value > 0)) wrong(key, "a positive number");
+  return value;
+}
+
 int Fields::integer(const std::string& key, int least) const {
   const json& value = get(key);
-  if (!is_index(value, least)) wrong(key, concatenate("an integer, ", least, " or more").c_str());
+  if (!is_index(value, least)) wrong(key, concatenate("an integer, ", least, " or more"));
   return value.get<int>();
+}
+
+std::uint64_t Fields::count(const std::string& key, std::uint64_t least) const {
+  const json& value = get(key);
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() < least) {
+    wrong(key, concatenate("an integer, ", least, " or more"));
+  }
+  return value.get<std::uint64_t>();
 }
 
 bool Fields::flag(const std::string& key) const {
@@ -75,13 +92,33 @@ std::string Fields::text(const std::string& key) const {
   return value.get<std::string>();
 }
 
-Fields Fields::object(const std::string& key) const { return {get(key), where_ + ", " + key}; }
+std::string Fields::choice(const std::string& key, const std::vector<std::string>& choices) const {
+  const json& value = get(key);
+  std::string known;
+  for (const std::string& name : choices) {
+    if (value.is_string() && value.get_ref<const std::string&>() == name) return name;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  wrong(key, "one of " + known);
+}
+
+Fields Fields::object(const std::string& key) const { return {get(key), where_ + ", " + key, format_}; }
 
 std::vector<Fields> Fields::objects(const std::string& key) const {
   const json& list = get(key);
   if (!list.is_array()) wrong(key, "a list");
   std::vector<Fields> found;
-  for (const json& item : list) found.emplace_back(item, concatenate(where_, ", ", key, "[", found.size(), "]"));
+  for (const json& item : list) {
+    found.emplace_back(item, concatenate(where_, ", ", key, "[", found.size(), "]"), format_);
+  }
+  return found;
+}
+
+std::vector<Fields> Fields::objects_by_name() const {
+  std::vector<Fields> found;
+  for (const auto& item : object_->items()) {
+    if (!item.value().is_null()) found.push_back(object(item.key()));
+  }
   return found;
 }
 
@@ -95,6 +132,12 @@ std::vector<std::int32_t> Fields::integers(const std::string& key) const {
   const json& list = get(key);
   if (!all_int32(list)) wrong(key, "a list of integers");
   return list.get<std::vector<std::int32_t>>();
+}
+
+std::vector<std::string> Fields::texts(const std::string& key) const {
+  const json& list = get(key);
+  if (!all(list, &json::is_string)) wrong(key, "a list of texts");
+  return list.get<std::vector<std::string>>();
 }
 
 std::vector<std::vector<std::int32_t>> Fields::integer_lists(const std::string& key) const {
@@ -124,15 +167,25 @@ std::map<std::string, double> Fields::named_numbers(const std::string& key) cons
 
 std::map<std::string, double> Fields::named_numbers_except(const std::vector<std::string>& others) const {
   std::map<std::string, double> found;
-  for (const auto& [key, value] : object_->items()) {
+  for (const std::string& key : keys()) {
     if (std::count(others.begin(), others.end(), key)) continue;
     found[key] = number(key);
   }
   return found;
 }
 
+std::vector<std::string> Fields::keys() const {
+  std::vector<std::string> found;
+  for (const auto& item : object_->items()) found.push_back(item.key());
+  return found;
+}
+
+bool Fields::is_text(const std::string& key) const { return get(key).is_string(); }
+bool Fields::is_number(const std::string& key) const { return get(key).is_number(); }
+bool Fields::is_object(const std::string& key) const { return get(key).is_object(); }
+
 void Fields::allow_only(const std::vector<std::string>& known) const {
-  for (const auto& [key, value] : object_->items()) {
+  for (const std::string& key : keys()) {
     MERCER_REQUIRE(std::count(known.begin(), known.end(), key), where_, ": ", key, " is unknown to this version");
   }
 }

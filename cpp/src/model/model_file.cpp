@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "mercer/core/checksum.hpp"
 #include "mercer/core/error.hpp"
 #include "mercer/core/version.hpp"
 
@@ -17,9 +19,14 @@ namespace {
 
 constexpr const char* format_name = "mercer-potential";
 /// The newest format of the contents that this version reads: FORMAT_VERSION of python/mercer/io.py.
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 /// What the safetensors library allows.
 constexpr std::uint64_t max_header_bytes = 100'000'000;
+/// Lists and objects inside each other; models have less than ten.
+constexpr int max_depth = 64;
+/// Characters of a version.
+constexpr std::size_t max_version = 64;
+constexpr const char* checksum_name = "checksum";
 
 const std::map<std::string, std::uint64_t>& bytes_of_dtypes() {
   static const std::map<std::string, std::uint64_t> table{{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},
@@ -39,8 +46,28 @@ std::string text_of(const std::vector<index_t>& shape) {
                                           expected, "; copy or save it again"));
 }
 
+/// How deep lists and objects lie inside each other.
+int depth(const std::string& json_text) {
+  int now = 0, deepest = 0;
+  bool inside_text = false;
+  for (std::size_t i = 0; i < json_text.size(); ++i) {
+    const char c = json_text[i];
+    if (c == '"') inside_text = !inside_text;
+    if (inside_text) {
+      if (c == '\\') ++i;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++now);
+    } else if (c == ']' || c == '}') {
+      --now;
+    }
+  }
+  return deepest;
+}
+
 /// `parse` of untrusted text: no exception of the JSON library leaves this file.
 json parse_object(const std::string& text, const char* what) {
+  MERCER_REQUIRE(depth(text) <= max_depth, "not a mercer model, or a damaged one: ", what, " has more than ", max_depth,
+                 " lists and objects inside each other");
   json parsed = json::parse(text, nullptr, false);
   MERCER_REQUIRE(parsed.is_object(), "not a mercer model, or a damaged one: ", what, " is not a JSON object");
   return parsed;
@@ -48,17 +75,20 @@ json parse_object(const std::string& text, const char* what) {
 
 }  // namespace
 
-ModelFile::ModelFile(const std::string& path) : file_(path, std::ios::binary) {
-  MERCER_REQUIRE(file_.is_open(), "no such model file, or it cannot be read");
+ModelFile::ModelFile(const std::string& path) {
+  std::error_code missing;
+  MERCER_REQUIRE(std::filesystem::is_regular_file(path, missing), "no such model file");
+  file_.open(path, std::ios::binary);
+  MERCER_REQUIRE(file_.is_open(), "the model file cannot be read; are you allowed to?");
   file_.seekg(0, std::ios::end);
   const std::streamoff end = file_.tellg();
-  MERCER_REQUIRE(file_ && end >= 0, "cannot be read; is it a file?");
+  MERCER_REQUIRE(file_ && end >= 0, "the model file cannot be read");
   const auto file_bytes = static_cast<std::uint64_t>(end);
-  MERCER_REQUIRE(file_bytes >= 8, "not a mercer model: it has ", file_bytes, " bytes only");
+  MERCER_REQUIRE(file_bytes >= 8, "not a mercer model, or a truncated one: it has ", file_bytes, " bytes only");
   file_.seekg(0);
   std::uint64_t header_bytes = 0;
   file_.read(reinterpret_cast<char*>(&header_bytes), 8);
-  MERCER_REQUIRE(file_, "cannot be read; is it a file?");
+  MERCER_REQUIRE(file_, "the model file cannot be read");
   MERCER_REQUIRE(header_bytes <= max_header_bytes, "not a mercer model (a safetensors file starts with the length of "
                  "its header)");
   data_start_ = 8 + header_bytes;
@@ -69,6 +99,7 @@ ModelFile::ModelFile(const std::string& path) : file_(path, std::ios::binary) {
   tensors_header_ = std::make_unique<json>(parse_object(text, "its header"));
   read_metadata();
   read_tensors(file_bytes - data_start_);
+  verify_checksum();
 }
 
 ModelFile::~ModelFile() = default;
@@ -80,20 +111,23 @@ void ModelFile::read_metadata() {
                  "a safetensors file of another program; give a model that mercer saved");
   metadata_ = std::make_unique<json>(parse_object((*entries)["mercer"].get<std::string>(), "the description"));
   tensors_header_->erase("__metadata__");
-  const Fields metadata(*metadata_, "the description of the model");
-  const std::string format = metadata.text("format");
-  MERCER_REQUIRE(format == format_name, "holds '", format, "', expected '", format_name, "'");
+  const Fields metadata(*metadata_, "the description of the model is damaged", 0);
+  metadata.allow_only({"format", "format_version", "mercer_version", "header"});
+  metadata.choice("format", {format_name});
   writer_ = metadata.text("mercer_version");
-  const int version_of_file = metadata.integer("format_version", 1);
-  MERCER_REQUIRE(version_of_file <= format_version, "written by mercer ", writer_, " in format ", version_of_file,
+  if (writer_.empty() || writer_.size() > max_version) metadata.wrong("mercer_version", "a version");
+  format_ = metadata.integer("format_version", 1);
+  MERCER_REQUIRE(format_ <= format_version, "written by mercer ", writer_, " in format ", format_,
                  "; this is mercer ", version, ", which reads up to format ", format_version,
-                 ". Build against mercer ", writer_, " or newer");
+                 ". Upgrade to mercer ", writer_, " or newer (in Python: pip install 'mercer>=", writer_, "')");
   metadata.object("header");
 }
 
 void ModelFile::read_tensors(std::uint64_t data_bytes) {
-  for (const auto& [name, entry] : tensors_header_->items()) {
-    const Fields fields(entry, "array " + name);
+  for (const auto& item : tensors_header_->items()) {
+    const std::string& name = item.key();
+    const json& entry = item.value();
+    const Fields fields(entry, "array " + name, format_);
     Tensor tensor;
     tensor.dtype = fields.text("dtype");
     const auto bytes = bytes_of_dtypes().find(tensor.dtype);
@@ -136,7 +170,42 @@ void ModelFile::read_tensors(std::uint64_t data_bytes) {
   MERCER_REQUIRE(end == data_bytes, "the file is damaged: ", data_bytes - end, " bytes follow the last array");
 }
 
-Fields ModelFile::header() const { return {metadata_->at("header"), "header"}; }
+void ModelFile::verify_checksum() {
+  const auto found = tensors_.find(checksum_name);
+  MERCER_REQUIRE(format_ == 1 || found != tensors_.end(), "the file is damaged: its checksum is missing");
+  if (found == tensors_.end()) return;
+  const Tensor tensor = found->second;
+  tensors_.erase(found);
+  MERCER_REQUIRE(tensor.dtype == "U8" && tensor.shape == std::vector<index_t>{8} &&
+                     std::all_of(tensors_.begin(), tensors_.end(),
+                                 [&](const auto& other) { return other.second.begin <= tensor.begin; }),
+                 "the file is damaged: its checksum is not 8 bytes at the end");
+  constexpr std::uint64_t piece = std::uint64_t{1} << 18;
+  std::string bytes(piece, '\0');
+  std::uint64_t sum = 0, expected = 0;
+  file_.seekg(0);
+  for (std::uint64_t left = data_start_ + tensor.begin, n; left > 0; left -= n) {
+    n = std::min(left, piece);
+    file_.read(bytes.data(), static_cast<std::streamsize>(n));
+    MERCER_REQUIRE(file_, "reading the file failed");
+    sum = crc64(bytes.data(), n, sum);
+  }
+  file_.read(bytes.data(), 8);
+  MERCER_REQUIRE(file_, "reading the file failed");
+  for (int k = 0; k < 8; ++k) expected = expected << 8 | static_cast<unsigned char>(bytes[k]);
+  MERCER_REQUIRE(sum == expected, "the file is damaged: its contents do not have the checksum that was saved with them; "
+                 "copy or save it again");
+}
+
+Fields ModelFile::header() const { return {metadata_->at("header"), "header", format_}; }
+
+std::string ModelFile::header_text() const { return metadata_->at("header").dump(); }
+
+std::vector<std::string> ModelFile::names() const {
+  std::vector<std::string> found;
+  for (const auto& entry : tensors_) found.push_back(entry.first);
+  return found;
+}
 
 const ModelFile::Tensor& ModelFile::tensor(const std::string& name) const {
   const auto found = tensors_.find(name);
@@ -144,27 +213,37 @@ const ModelFile::Tensor& ModelFile::tensor(const std::string& name) const {
   return found->second;
 }
 
-const ModelFile::Tensor& ModelFile::tensor(const std::string& name, const std::vector<index_t>& shape) const {
+const std::vector<index_t>& ModelFile::shape(const std::string& name) const { return tensor(name).shape; }
+
+void ModelFile::require_shape(const std::string& name, const std::vector<index_t>& shape) const {
   const Tensor& found = tensor(name);
   MERCER_REQUIRE(found.shape == shape, "array ", name, " has shape ", text_of(found.shape), ", expected ",
                  text_of(shape));
-  return found;
 }
 
-const std::vector<index_t>& ModelFile::shape(const std::string& name) const { return tensor(name).shape; }
-
-void ModelFile::read(const Tensor& tensor, void* to) {
+template <class T>
+Buffer<T> ModelFile::read(const Tensor& tensor) {
+  Buffer<T> values(static_cast<index_t>((tensor.end - tensor.begin) / sizeof(T)));
   file_.clear();
   file_.seekg(static_cast<std::streamoff>(data_start_ + tensor.begin));
-  file_.read(static_cast<char*>(to), static_cast<std::streamsize>(tensor.end - tensor.begin));
+  file_.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(tensor.end - tensor.begin));
   MERCER_REQUIRE(file_, "reading the arrays failed");
+  return values;
+}
+
+ModelArray ModelFile::array(const std::string& name) {
+  const Tensor& found = tensor(name);
+  if (found.dtype == "F64") return {name, found.shape, doubles(name, found.shape)};
+  if (found.dtype == "I64") return {name, found.shape, read<std::int64_t>(found)};
+  MERCER_REQUIRE(found.dtype == "I32", "array ", name, " is of ", found.dtype, ", expected F64, I64 or I32");
+  return {name, found.shape, read<std::int32_t>(found)};
 }
 
 Buffer<double> ModelFile::doubles(const std::string& name, const std::vector<index_t>& shape) {
-  const Tensor& found = tensor(name, shape);
+  require_shape(name, shape);
+  const Tensor& found = tensor(name);
   MERCER_REQUIRE(found.dtype == "F64", "array ", name, " is of ", found.dtype, ", expected F64");
-  Buffer<double> values(static_cast<index_t>((found.end - found.begin) / 8));
-  read(found, values.data());
+  Buffer<double> values = read<double>(found);
   for (const double value : values.span()) {
     MERCER_REQUIRE(std::isfinite(value), "array ", name, " holds numbers that are not finite");
   }
@@ -172,16 +251,11 @@ Buffer<double> ModelFile::doubles(const std::string& name, const std::vector<ind
 }
 
 Buffer<index_t> ModelFile::integers(const std::string& name, const std::vector<index_t>& shape) {
-  const Tensor& found = tensor(name, shape);
-  MERCER_REQUIRE(found.dtype == "I64" || found.dtype == "I32", "array ", name, " is of ", found.dtype,
-                 ", expected I64 or I32");
-  if (found.dtype == "I64") {
-    Buffer<index_t> values(static_cast<index_t>((found.end - found.begin) / 8));
-    read(found, values.data());
-    return values;
-  }
-  const Buffer<std::int32_t> narrow(static_cast<index_t>((found.end - found.begin) / 4));
-  read(found, narrow.data());
+  require_shape(name, shape);
+  const Tensor& found = tensor(name);
+  if (found.dtype == "I64") return read<index_t>(found);
+  MERCER_REQUIRE(found.dtype == "I32", "array ", name, " is of ", found.dtype, ", expected I64 or I32");
+  const Buffer<std::int32_t> narrow = read<std::int32_t>(found);
   Buffer<index_t> values(narrow.size());
   std::copy(narrow.span().begin(), narrow.span().end(), values.data());
   return values;

@@ -2,19 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <optional>
 #include <stdexcept>
 
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
-#include "model/baselines.hpp"
-#include "model/covariance.hpp"
-#include "model/model_file.hpp"
-#include "model/sparse_term.hpp"
+#include "model/potential_contents.hpp"
 
 namespace mercer {
 namespace {
+
+/// Finite weights can still make sums that overflow.
+template <class T>
+void require_finite(const StructureBatch& structures, const char* kind, const std::vector<T>& values, bool per_frame) {
+  constexpr std::size_t width = sizeof(T) / sizeof(double);
+  const double* numbers = reinterpret_cast<const double*>(values.data());
+  for (std::size_t k = 0; k < width * values.size(); ++k) {
+    if (std::isfinite(numbers[k])) continue;
+    const auto index = static_cast<index_t>(k / width);
+    throw std::invalid_argument(concatenate("frame ", per_frame ? index : structures.frame_of(index),
+                                            ": the potential gives no finite ", kind, "; its parameters are out of range"));
+  }
+}
 
 /// Atoms closer than this (Angstrom) are a mistake of the input: MIN_DISTANCE of python/mercer/descriptors/_base.py.
 constexpr double min_distance = 1e-3;
@@ -63,64 +71,19 @@ const PairList& shortened(const PairList& all, double cutoff, PairList& storage)
 
 }  // namespace
 
-struct Potential::Contents {
-  std::string writer;
-  std::vector<std::int32_t> species;
-  std::vector<double> e0;
-  std::vector<SparseTerm> terms;
-  std::vector<std::unique_ptr<Baseline>> baselines;
-  std::map<std::string, double> calibration;  ///< factors of standard deviations, where not 1
-  std::optional<Covariance> covariance;
-  double cutoff = 0;
-  index_t n_points = 0;
-
-  Contents(const std::string& path, bool variance);
+struct Potential::Contents : PotentialContents {
+  using PotentialContents::PotentialContents;
   std::vector<double> free_atoms(const StructureBatch& structures) const;
   void variances(const StructureBatch& structures, const PairList& pairs, Span<double> of_frames,
                  Span<double> of_atoms) const;
 };
 
-Potential::Contents::Contents(const std::string& path, bool variance) {
-  ModelFile file(path);
-  variance = variance && file.has("covariance.factors");
-  writer = file.writer();
-  const Fields header = file.header();
-  const std::string kind = header.text("kind");
-  MERCER_REQUIRE(kind == "potential", "holds a '", kind, "', expected a potential");
-  const Fields units = header.object("units");
-  MERCER_REQUIRE(units.text("energy") == "eV" && units.text("length") == "Angstrom", "units are ",
-                 units.text("energy"), " and ", units.text("length"), ", expected eV and Angstrom");
-  species = header.integers("species");
-  e0 = header.object("e0").numbers("energies");
-  MERCER_REQUIRE(species.size() == e0.size(), "header, e0: ", e0.size(), " energies of ", species.size(), " species");
-  MERCER_REQUIRE(std::is_sorted(species.begin(), species.end()), "header: species do not rise");
-  MERCER_REQUIRE(species.empty() || (species.front() >= 0 && species.back() <= 118),
-                 "header: species that are no atomic numbers");
-  for (const Fields& fields : header.objects("terms")) {
-    terms.emplace_back(file, fields, static_cast<index_t>(terms.size()), variance);
-    cutoff = std::max(cutoff, terms.back().cutoff());
-    n_points += terms.back().n_points();
-  }
-  MERCER_REQUIRE(!terms.empty(), "header: terms is empty");
-  if (header.has("baseline")) {
-    for (const Fields& fields : header.objects("baseline")) {
-      baselines.push_back(make_baseline(fields));
-      cutoff = std::max(cutoff, baselines.back()->cutoff());
-    }
-  }
-  if (header.has("calibration")) calibration = header.named_numbers("calibration");
-  if (variance) {
-    const std::vector<index_t>& shape = file.shape("covariance.points");
-    MERCER_REQUIRE(shape.size() == 1, "array covariance.points: expected one dimension");
-    const index_t rank = shape[0];
-    covariance.emplace(file.integers("covariance.points", {rank}),
-                       file.doubles("covariance.factors", {rank + 1, rank}), n_points);
-  }
-}
-
 Potential Potential::load(const std::string& path, bool variance) {
   try {
-    return Potential(std::make_shared<const Contents>(path, variance));
+    ModelFile file(path);
+    const auto purpose = variance ? PotentialContents::Purpose::evaluate_with_variance
+                                  : PotentialContents::Purpose::evaluate;
+    return Potential(std::make_shared<const Contents>(file, purpose));
   } catch (const std::invalid_argument& error) {
     throw std::runtime_error(path + ": " + error.what());
   }
@@ -204,6 +167,11 @@ PotentialResult Potential::evaluate(const StructureBatch& structures, const Pair
     finish("energy", result.energy_std);
     finish("energies", result.energies_std);
   }
+  require_finite(structures, "energies", result.energies, false);
+  require_finite(structures, "forces", result.forces, false);
+  require_finite(structures, "virial", result.virial, true);
+  require_finite(structures, "standard deviations", result.energy_std, true);
+  require_finite(structures, "standard deviations", result.energies_std, false);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "mercer/core/error.hpp"
 #include "mercer/core/parallel.hpp"
@@ -25,29 +26,64 @@ std::vector<double> last_column(MatView<const double> rows, bool wanted) {
   return column;
 }
 
+/// With all its parameters: only early files of format 1 had no offset.
+std::unique_ptr<Kernel> kernel(const Fields& fields) {
+  const std::string name = fields.text("name");
+  const auto parameters = fields.named_numbers_except({"name"});
+  for (const KernelEntry& entry : kernel_table()) {
+    for (const std::string& key : entry.parameters) {
+      if (entry.name == name && !(fields.format() == 1 && key == "offset")) fields.number(key);
+    }
+  }
+  return make_kernel(name, parameters);
+}
+
+/// How many sparse points were asked for, and how they were chosen.
+void check_choice_of_points(const Fields& term) {
+  term.choice("selection", {"random", "fps", "cur", "leverage", "pivoted_cholesky"});
+  if (term.is_text("n_sparse")) {
+    term.choice("n_sparse", {"all"});
+  } else if (term.is_object("n_sparse")) {
+    const Fields numbers = term.object("n_sparse");
+    for (const std::string& element : numbers.keys()) numbers.integer(element, 1);
+    if (!term.flag("match_species")) term.wrong("n_sparse", "one number, as match_species is false");
+  } else {
+    term.integer("n_sparse", 1);
+  }
+}
+
 }  // namespace
 
 SparseTerm::SparseTerm(ModelFile& file, const Fields& fields, index_t number, bool variance) {
   fields.allow_only({"descriptor", "kernel", "delta", "n_sparse", "selection", "match_species", "n_points",
                      "n_features"});
-  descriptor_ = make_descriptor(fields.object("descriptor"));
-  const Fields kernel = fields.object("kernel");
-  kernel_ = make_kernel(kernel.text("name"), kernel.named_numbers_except({"name"}));
-  const double delta = fields.number("delta");
-  MERCER_REQUIRE(delta > 0 && std::isfinite(delta * delta), fields.where(), ": delta = ", delta,
-                 ", expected a positive number");
+  kernel_ = kernel(fields.object("kernel"));
+  const double delta = fields.positive("delta");
   variance_ = delta * delta;
+  if (!(variance_ > 0 && std::isfinite(variance_))) fields.wrong("delta", "a number whose square is one");
   match_species_ = fields.flag("match_species");
-  const index_t n_points = fields.integer("n_points", 0), n_features = fields.integer("n_features", 0);
-  MERCER_REQUIRE(n_features == descriptor_->n_features(), fields.where(), ": ", n_features,
-                 " features, but its descriptor makes ", descriptor_->n_features());
+  check_choice_of_points(fields);
+  // Sizes first: tables of a descriptor take time and memory that grow with them.
+  const index_t n_points = fields.integer("n_points", 1), n_features = fields.integer("n_features", 1);
   const std::string prefix = concatenate("terms.", number, ".");
+  file.require_shape(prefix + "features", {n_points, n_features});
+  file.require_shape(prefix + "species", {n_points});
+  file.require_shape(prefix + "weights", {n_points});
+  descriptor_ = make_descriptor(fields.object("descriptor"), n_features);
   features_ = file.doubles(prefix + "features", {n_points, n_features});
   const Buffer<index_t> groups = file.integers(prefix + "species", {n_points});
-  for (const index_t group : groups.span()) groups_.push_back(static_cast<std::int32_t>(group));
+  for (const index_t group : groups.span()) {
+    MERCER_REQUIRE(group >= 0 && group <= std::numeric_limits<std::int32_t>::max(), "array ", prefix, "species: ", group,
+                   " is neither an element nor a kind of clusters");
+    groups_.push_back(static_cast<std::int32_t>(group));
+  }
+  file.integers(prefix + "origin", {n_points, 2});
   factors_ = last_column(points(), descriptor_->has_factor());
   const Buffer<double> weights = file.doubles(prefix + "weights", {n_points});
-  for (const double weight : weights.span()) weights_.push_back(variance_ * weight);
+  for (const double weight : weights.span()) {
+    MERCER_REQUIRE(std::isfinite(variance_ * weight), "array ", prefix, "weights: ", weight, " is too large");
+    weights_.push_back(variance_ * weight);
+  }
   if (variance && descriptor_->has_factor()) make_inverse_root();
 }
 

@@ -6,16 +6,18 @@ term is f = delta^2 (2 b) alpha with the prior alpha K alpha delta^2: the same a
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 import numpy as np
 
 from mercer.descriptors import SOAP, AverageSOAP, ClusterDistances, PairDistance, Triplet
-from mercer.errors import ConfigError, ModelFileError
+from mercer.errors import MercerError, ModelFileError
 from mercer.gap import (
     CENTRAL_REFERENCE_OPTIONAL,
     COMPACT_CLUSTERS_DEFAULT,
     POWER_SPECTRUM_NORMALISED,
+    integer,
     logical,
     number,
     read_gap,
@@ -42,12 +44,13 @@ def load_gap(potential_class, path):
     for coordinate in gap.coordinates:
         if len(coordinate.alpha) == 0:
             continue
-        try:
+        with _naming(f"{path}: descriptor {coordinate.kind} ..."):
             parts.append(_CONVERSIONS[coordinate.kind](coordinate, gap.version))
-        except (ConfigError, _Refused) as error:
-            raise ModelFileError(f"{path}: descriptor {coordinate.kind} ...: {error}") from error
-    parts = _merged(parts)
-    baseline = _glue(gap.glue)
+    if not parts:
+        raise ModelFileError(f"{path}: holds no sparse points; take the file of a potential that was fitted")
+    with _naming(path):
+        parts = _merged(parts)
+        baseline = _glue(gap.glue)
     potential = potential_class([term for term, _, _ in parts], e0="none", baseline=baseline)
     potential.baselines_ = () if baseline is None else (baseline,)
     potential.calibration_ = {}
@@ -61,6 +64,17 @@ def load_gap(potential_class, path):
     potential.log_marginal_likelihood_ = 0.0
     potential.fit_report_ = {}
     return potential
+
+
+@contextlib.contextmanager
+def _naming(where):
+    """Whatever an option of the file leads to, as ModelFileError that says where."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ModelFileError(f"{where}: larger than the memory that is free") from error
+    except (MercerError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{where}: {error}") from error
 
 
 def _glue(tables):
@@ -89,11 +103,29 @@ class _Refused(ValueError):
 
 
 def _value(options, key, convert, default):
-    return convert(options[key]) if key in options else default
+    return convert(options[key], key) if key in options else default
 
 
-def _integers(text):
-    return [int(number(word)) for word in text.replace(",", " ").split()]
+def _required(options, key, convert):
+    if key not in options:
+        raise _Refused(f"{key} is missing")
+    return convert(options[key], key)
+
+
+def _element(text, name):
+    """An atomic number; 0 is any element."""
+    value = integer(text, name)
+    if value > _N_ELEMENTS:
+        raise _Refused(f"{name}={value}: expected an atomic number")
+    return value
+
+
+def _elements(text, name):
+    return [_element(word, name) for word in text.replace(",", " ").split()]
+
+
+def _exponents(text, name):
+    return [integer(word, name, -1000) for word in text.replace(",", " ").split()]
 
 
 def _refuse(options, **only):
@@ -103,15 +135,17 @@ def _refuse(options, **only):
             continue
         given = options[key].strip()
         convert = {bool: logical, int: number, str: str.upper}.get(type(value))
-        if convert is None or convert(given) != value:
+        try:
+            same = convert is not None and convert(given) == value
+        except ValueError:
+            same = False
+        if not same:
             raise _Refused(f"{key}={given} is not an option that mercer reads")
 
 
 def _cutoff(options):
     """r_cut and its transition width."""
-    if "cutoff" not in options:
-        raise _Refused("cutoff is missing")
-    return number(options["cutoff"]), _value(options, "cutoff_transition_width", number, 0.5)
+    return _required(options, "cutoff", number), _value(options, "cutoff_transition_width", number, 0.5)
 
 
 # --------------------------------------------------------------------------------------------- descriptors
@@ -125,15 +159,15 @@ def _soap(coordinate, version):
     )  # fmt: skip
     if coordinate.covariance != "dot_product":
         raise _Refused(f"the covariance {coordinate.covariance} of soap is not one that mercer reads")
-    order = _value(options, "species_z", _integers, [0])
-    n_species = int(_value(options, "n_species", number, len(order)))
+    order = _value(options, "species_z", _elements, [0])
+    n_species = _value(options, "n_species", integer, len(order))
     if n_species != len(order) or len(set(order)) != len(order) or (0 in order and order != [0]):
         raise _Refused(f"n_species={n_species} with species_Z={order} is not a list of species that mercer reads")
     any_element = order == [0]
     everywhere = _value(options, "central_reference_all_species", logical, n_species == 1)
     if version < CENTRAL_REFERENCE_OPTIONAL:
         everywhere = True
-    kind = _value(options, "radial_basis", lambda text: text.strip().upper(), "EQUISPACED_GAUSS")
+    kind = _value(options, "radial_basis", lambda text, _: text.strip().upper(), "EQUISPACED_GAUSS")
     if kind not in RADIAL_BASES:
         raise _Refused(f"radial_basis={kind} is not one that mercer reads: {', '.join(RADIAL_BASES)}")
     radial = {"basis_error_exponent": _value(options, "basis_error_exponent", number, 10.0)}
@@ -141,7 +175,7 @@ def _soap(coordinate, version):
         if kind != "EQUISPACED_GAUSS":
             raise _Refused(f"radial_basis={kind} of a potential before 2015 is not one that mercer reads")
         radial["angular_power"] = 0.25
-    centres = _value(options, "z", _integers, [0])
+    centres = _value(options, "z", _elements, [0])
     match = centres != [0]
     if match and 0 in centres:
         raise _Refused(f"Z={centres} is not a list of elements that mercer reads")
@@ -154,9 +188,9 @@ def _soap(coordinate, version):
     soap = make(
         range(1, _N_ELEMENTS + 1) if any_element else order,
         r_cut,
-        int(number(options["n_max"])),
-        int(number(options["l_max"])),
-        number(options["atom_sigma"]),
+        _required(options, "n_max", integer),
+        _required(options, "l_max", integer),
+        _required(options, "atom_sigma", number),
         radial_basis=RADIAL_BASES[kind],
         radial_options=radial,
         cutoff_width=width,
@@ -209,15 +243,17 @@ def _distance_2b(coordinate, version):
     options = coordinate.options
     _refuse(options, only_intra=False, only_inter=False)
     r_cut, width = _cutoff(options)
-    n_exponents = int(_value(options, "n_exponents", number, 1))
+    n_exponents = _value(options, "n_exponents", integer, 1)
+    if n_exponents != coordinate.sparse_x.shape[1]:
+        raise _Refused(f"n_exponents={n_exponents}, but dimensions={coordinate.sparse_x.shape[1]}")
     default = [1] if n_exponents == 1 else [-k for k in range(1, n_exponents + 1)]
-    exponents = _value(options, "exponents", _integers, default)
+    exponents = _value(options, "exponents", _exponents, default)
     if len(exponents) != n_exponents:
         raise _Refused(f"n_exponents={n_exponents}, but exponents={exponents}")
     pair = PairDistance(
         None,
         r_cut,
-        kinds=[tuple(sorted(int(_value(options, key, number, 0)) for key in ("z1", "z2")))],
+        kinds=[tuple(sorted(_value(options, key, _element, 0) for key in ("z1", "z2")))],
         cutoff_width=width,
         exponents=exponents,
         tail_exponent=_value(options, "tail_exponent", number, 0.0),
@@ -231,8 +267,8 @@ def _angle_3b(coordinate, version):
     options = coordinate.options
     r_cut, width = _cutoff(options)
     centre = options.get("z", options.get("z_center", "0"))
-    neighbours = sorted(int(_value(options, key, number, 0)) for key in ("z1", "z2"))
-    kinds = [(int(number(centre)), *neighbours)]
+    neighbours = sorted(_value(options, key, _element, 0) for key in ("z1", "z2"))
+    kinds = [(_element(centre, "z"), *neighbours)]
     triplet = Triplet(None, r_cut, kinds=kinds, cutoff_width=width, scales=_scales(coordinate))
     return _cluster_term(coordinate, triplet, counted=2)
 
@@ -240,8 +276,10 @@ def _angle_3b(coordinate, version):
 def _distance_nb(coordinate, version):
     options = coordinate.options
     r_cut, width = _cutoff(options)
-    order = int(number(options["order"]))
-    elements = _value(options, "z", _integers, [0] * order)
+    order = _required(options, "order", integer)
+    if not 2 <= order <= coordinate.sparse_x.shape[1] + 1:  # order (order - 1) / 2 distances
+        raise _Refused(f"order={order}, but dimensions={coordinate.sparse_x.shape[1]}")
+    elements = _value(options, "z", _elements, [0] * order)
     clusters = ClusterDistances(
         None,
         r_cut,

@@ -28,8 +28,8 @@ def load(path, *, baseline=None):
     Raises
     ------
     ModelFileError
-        For a missing, truncated or foreign file, one in a newer format, and one with parts that this version does not
-        know. For GAP files, everything that is not read is refused by name.
+        For a missing, truncated, damaged or foreign file, one in a newer format, and one with parts that are missing,
+        out of their range, or unknown to this version. For GAP files, everything that is not read is refused by name.
     """
     path = Path(path)
     if _starts_with_xml(path):

@@ -399,6 +399,7 @@ class Potential(BaseEstimator):
                 factor = self.calibration_.get(kind, 1.0)
                 result[f"{kind}_std"][span] = factor * self._std(kind, environments)
             progress("predict", chunk.span.stop, len(data))
+        _require_finite({key: result[key] for key in result if key not in ("virial", "stress")}, data)
         return result
 
     def calibrate(self, frames, labels=None, *, kinds=None):
@@ -824,6 +825,18 @@ def _stress(virial, structures):
     volume = np.abs(np.linalg.det(np.asarray(structures.cells).reshape(-1, 3, 3)))
     volume = np.where(np.asarray(structures.pbc).reshape(-1, 3).all(axis=1), volume, np.nan)
     return -virial.reshape(-1, 9)[:, [0, 4, 8, 5, 2, 1]] / volume[:, None]
+
+
+def _require_finite(result, data):
+    """DataError where sums overflowed; virials of baselines without them, and stresses without a volume, are NaN."""
+    for key, values in result.items():
+        if not np.isfinite(values).all():
+            first = int(np.argwhere(~np.isfinite(values))[0][0])
+            frame = first if len(values) == len(data) else int(np.searchsorted(data.offsets, first, side="right")) - 1
+            raise DataError(
+                f"{data.where(frame)}: the potential gives {key} that are not finite: its parameters, or the distances "
+                "of the atoms, are out of range"
+            )
 
 
 def _chunking(terms, n_atoms, r_cut):

@@ -1,6 +1,7 @@
 """What a potential's model file holds: `mercer.io` knows the container, this file the contents.
 
-Header (format 1), every hyperparameter explicit::
+What is demanded of them is checked by the one reader, in C++ (cpp/src/model/potential_contents.cpp and the files that
+it calls): a new entry of the header is a line there. Header, every hyperparameter explicit::
 
     kind           "potential"
     units          {"energy": "eV", "length": "Angstrom"}
@@ -89,18 +90,14 @@ def potential_from_file(potential_class, path, header, arrays, version, baseline
     Raises
     ------
     ModelFileError
-        For contents that do not fit together: unknown descriptors, kernels or options, missing or misshapen arrays.
+        For a baseline of another kind than the stored one, or one that must be given again.
     """
     try:
         terms = []
         for t, entry in enumerate(header["terms"]):
             term = {key: value for key, value in entry.items() if key not in ("n_points", "n_features")}
             points = SparsePoints(*(arrays[f"terms.{t}.{name}"] for name in ("features", "species", "origin")))
-            if points.features.shape != (entry["n_points"], entry["n_features"]):
-                raise ValueError(f"term {t} has features of shape {points.features.shape}")
             terms.append(SparseTerm(Term.from_dict(term), points))
-            if terms[-1].term.descriptor.n_features != entry["n_features"]:
-                raise ValueError(f"term {t} has {entry['n_features']} features, its descriptor makes another number")
         baselines = as_baselines(baseline) or baselines_from_dicts(header.get("baseline", ()))
         _check_baseline(baselines, header.get("baseline", ()))
         potential = potential_class([term.term for term in terms], baseline=baselines or None, **header["parameters"])
@@ -108,8 +105,6 @@ def potential_from_file(potential_class, path, header, arrays, version, baseline
         potential.calibration_ = dict(header.get("calibration", {}))
         potential.terms_ = terms
         potential.weights_ = np.concatenate([arrays[f"terms.{t}.weights"] for t in range(len(terms))])
-        if len(potential.weights_) != sum(map(len, terms)):
-            raise ValueError("there are not as many weights as sparse points")
         species = np.array(header["species"], int)
         e0 = header["e0"]
         potential.free_atoms_ = FreeAtomEnergies(
@@ -124,10 +119,8 @@ def potential_from_file(potential_class, path, header, arrays, version, baseline
         potential.log_marginal_likelihood_ = header["log_marginal_likelihood"]
         potential.fit_report_ = header["report"]
         potential.file_version_ = version
-    except KeyError as error:
-        raise ModelFileError(f"{path}: the model lacks {error}; save it again with mercer {version}") from error
-    except (MercerError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} (written by mercer {version}) cannot be used here: {error}") from error
+    except (MercerError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: written by mercer {version}, cannot be used here: {error}") from error
     return potential
 
 
