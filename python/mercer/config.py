@@ -350,6 +350,7 @@ class FitOptions(Options):
     repeats: Annotated[int, _between(1, 10_000)] = 1
     validation: list[Text] = []
     validation_fraction: Fraction | None = None
+    cross_validation: Annotated[int, _between(0, 1000)] = 10
     keys: Keys = Keys()
     units: Units = Units()
     stress_order: Annotated[str, pydantic.AfterValidator(_order)] = "ase"
@@ -381,6 +382,8 @@ HELP = {
     "repeats": "random splits: the first gives the model, all of them mean and spread of the test errors",
     "validation": "files whose errors set the scale of predicted standard deviations",
     "validation_fraction": "without validation files: keep this fraction of the training frames for that",
+    "cross_validation": "without validation frames: so many groups of training frames are predicted in turn by a model "
+    "that has not learnt from them, for the scale of standard deviations and honest errors; 0 = none",
     "keys": "name of this label in the files (or several: the first that a frame has); null = REF_energy and so on, "
     "else what ASE has read; none = leave it out",
     "keys.config_type": "key in a frame's info of the name that errors and sigmas go by; null = config_type",

@@ -448,6 +448,14 @@ class SparseSystem:
         """M, the number of sparse points (and of weights)."""
         return self.whitening.n_points
 
+    def empty(self):
+        """A system of the same sparse points that has seen no rows."""
+        system = SparseSystem.__new__(SparseSystem)
+        system.solver, system.n_targets, system.whitening = self.solver, self.n_targets, self.whitening
+        system._sums = SOLVERS[self.solver](self.whitening.rank, self.n_targets)
+        system.n_rows, system._log_lambda, system._yy = 0, 0.0, np.zeros(self.n_targets)
+        return system
+
     @one_blas_thread
     def update(self, K_LM, y, sigma, *, prior_variance=None):
         """Fold in a block of rows.
@@ -823,14 +831,32 @@ class DenseSystem:
         if groups is None:
             diagonal = inverse.diagonal()
             return weights / (diagonal if weights.ndim == 1 else diagonal[:, None])
+        residuals = np.empty_like(weights)
+        for rows in self._groups(groups):
+            residuals[rows] = DenseSystem(inverse[np.ix_(rows, rows)], 0.0).solve(weights[rows])
+        return residuals
+
+    def leave_out_variance(self, groups=None):
+        """Variances of the labels, noise included, by models that were trained without each row, or group of rows.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+        """
+        inverse = self.inverse()
+        if groups is None:
+            return 1.0 / inverse.diagonal()
+        variance = np.empty(len(self))
+        for rows in self._groups(groups):
+            variance[rows] = DenseSystem(inverse[np.ix_(rows, rows)], 0.0).inverse().diagonal()
+        return variance
+
+    def _groups(self, groups):
+        """Rows of each group."""
         groups = np.asarray(groups)
         if groups.shape != (len(self),):
             raise DataError(f"groups has shape {groups.shape}; expected ({len(self)},).")
-        residuals = np.empty_like(weights)
-        for label in np.unique(groups):
-            rows = np.flatnonzero(groups == label)
-            residuals[rows] = DenseSystem(inverse[np.ix_(rows, rows)], 0.0).solve(weights[rows])
-        return residuals
+        return [np.flatnonzero(groups == label) for label in np.unique(groups)]
 
     def _halves(self, K_XN):
         """K_XN L^-T, shape (n, N)."""

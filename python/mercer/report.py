@@ -249,17 +249,20 @@ def std_summary(comparison):
     Returns
     -------
     dict
-        "median" standard deviation; "within_1", "within_2": parts of the errors within one and two of them (0.68 and
-        0.95 of a normal distribution); "rank_correlation" of |error| and standard deviation (Spearman).
+        "n", how many have one; "median" standard deviation; "within_1", "within_2": parts of the errors within one and
+        two of them (0.68 and 0.95 of a normal distribution); "rank_correlation" of |error| and standard deviation
+        (Spearman).
     """
-    errors = np.abs(comparison.errors)
-    ratio = errors / np.maximum(comparison.std, 1e-300)
-    ranks = [np.argsort(np.argsort(v, kind="stable")) for v in (errors, comparison.std)]
-    varied = len(errors) > 2 and np.ptp(comparison.std) > 0
+    known = np.isfinite(comparison.std)
+    errors, std = np.abs(comparison.errors)[known], comparison.std[known]
+    ratio = errors / np.maximum(std, 1e-300)
+    ranks = [np.argsort(np.argsort(v, kind="stable")) for v in (errors, std)]
+    varied = len(errors) > 2 and np.ptp(std) > 0
     return {
-        "median": float(np.median(comparison.std)),
-        "within_1": float(np.mean(ratio <= 1)),
-        "within_2": float(np.mean(ratio <= 2)),
+        "n": len(errors),
+        "median": float(np.median(std)) if len(errors) else None,
+        "within_1": float(np.mean(ratio <= 1)) if len(errors) else None,
+        "within_2": float(np.mean(ratio <= 2)) if len(errors) else None,
         "rank_correlation": float(np.corrcoef(*ranks)[0, 1]) if varied else None,
     }
 

@@ -210,7 +210,11 @@ def test_info_and_convert(fitted, tmp_path, capsys):
     model = fitted / "run/model.mercer"
     assert main(["info", str(model)]) == 0
     out = capsys.readouterr().out
-    assert "residuals of forces" in out and "eV/Angstrom" in out and "scaled by energy" in out
+    assert (
+        "residuals of forces" in out
+        and "eV/Angstrom" in out
+        and "scaled to the errors in validation frames: energy" in out
+    )
     copy = tmp_path / "copy.mercer"
     assert main(["convert", str(model), str(copy)]) == 0
     frames = make(2)

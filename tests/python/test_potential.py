@@ -144,6 +144,7 @@ LABELLED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:standard deviations of")
 @pytest.mark.parametrize("labelled", LABELLED)
 @pytest.mark.parametrize("n_terms", [1, 2])
 @pytest.mark.parametrize("match_species", [True, False])
@@ -154,7 +155,8 @@ def test_dense_formulas(labelled, n_terms, match_species):
         Term(OTHER, kernels.Polynomial(zeta=2), delta=0.3, match_species=match_species),
     ][:n_terms]
     points = some_points(frames, terms, 6)
-    potential = Potential(terms, sigma=SIGMA, e0={"C": E0[6], "O": E0[8]}).fit(frames, sparse_points=points)
+    potential = Potential(terms, sigma=SIGMA, e0={"C": E0[6], "O": E0[8]}, cross_validation=0)
+    potential.fit(frames, sparse_points=points)
     dense = Dense(terms, points, frames, SIGMA)
     assert abs(potential.log_marginal_likelihood_ - dense.lml) <= 1e-7 * abs(dense.lml)
     predicted = potential.predict(test, std=True)
@@ -175,10 +177,11 @@ def test_every_kernel_learns(kernel):
     assert potential.fit_report_["residuals"]["energies"]["rmse"] <= 0.5
 
 
+@pytest.mark.filterwarnings("ignore:standard deviations of")
 def test_all_environments_as_sparse_points_give_the_full_gaussian_process():
     frames, test = make_frames(8, labels=("energies",), size=(5, 8)), make_frames(4, seed=2)
     term = Term(DESCRIPTOR, kernels.Matern(nu=1.5, length_scale=0.5), delta=1.3, n_sparse=sum(map(len, frames)))
-    potential = Potential(term, sigma=SIGMA, e0=E0).fit(frames)
+    potential = Potential(term, sigma=SIGMA, e0=E0, cross_validation=0).fit(frames)
     assert len(potential.weights_) == sum(map(len, frames))
 
     def kernel(a, b):
@@ -343,6 +346,7 @@ def crystals(n=6):
     return frames
 
 
+@pytest.mark.filterwarnings("ignore:standard deviations of")
 @pytest.mark.parametrize(("scaling", "copies"), [("sqrt", 2), ("per_atom", 1), ("total", 0.5)])
 def test_supercells(scaling, copies):
     """A doubled cell counts as two frames with "sqrt", as one with "per_atom"; with "total" as one of doubled sigma."""
@@ -351,11 +355,12 @@ def test_supercells(scaling, copies):
     for atoms, big in zip(frames, doubled, strict=True):
         big.info["REF_energy"] = 2 * atoms.info["REF_energy"]
     points = some_points(frames, [TERM], 8)
-    fit = Potential(TERM, sigma={"energy": 0.01}, sigma_scaling=scaling, e0=E0).fit(doubled, sparse_points=points)
+    options = {"sigma_scaling": scaling, "e0": E0, "cross_validation": 0}
+    fit = Potential(TERM, sigma={"energy": 0.01}, **options).fit(doubled, sparse_points=points)
     sigma, listed = 0.01, frames * int(max(copies, 1))
     if scaling == "total":
         sigma /= 2
-    reference = Potential(TERM, sigma={"energy": sigma}, sigma_scaling=scaling, e0=E0)
+    reference = Potential(TERM, sigma={"energy": sigma}, **options)
     reference.fit(listed, sparse_points=points)
     test = crystals(9)
     assert np.abs(fit.predict(test)["energy"] - reference.predict(test)["energy"]).max() <= 1e-8
@@ -565,12 +570,12 @@ def test_progress_and_report():
     calls = []
     frames = make_frames(9)
     potential = Potential(TERM).fit(frames, progress=lambda *call: calls.append(call))
-    assert {stage for stage, _, _ in calls} == {"select", "rows", "solve"}
+    assert {stage for stage, _, _ in calls} == {"select", "rows", "cross-validation", "solve"}
     assert all(0 <= done <= total for _, done, total in calls)
     assert ("rows", 9, 9) in calls
     report = json.loads(json.dumps(potential.fit_report_, allow_nan=False))
     assert report["n_training_frames"] == 9
-    assert {"read", "selection", "rows", "solver", "residuals"} <= set(report["seconds"])
+    assert {"read", "selection", "rows", "cross-validation", "solver", "residuals"} <= set(report["seconds"])
     calls.clear()
     potential.predict(frames, progress=lambda *call: calls.append(call))
     assert calls[-1] == ("predict", 9, 9)
@@ -807,6 +812,7 @@ def test_load_dispatches_by_content(tmp_path):
         mercer.load(tmp_path / "none")
 
 
+@pytest.mark.filterwarnings("ignore:standard deviations of")
 def test_files_of_the_first_format_are_read_for_ever():
     """tests/reference/potential_v1.safetensors, written once by the script beside it, and the numbers it gave then."""
     folder = Path(__file__).parents[1] / "reference"

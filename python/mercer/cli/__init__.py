@@ -136,6 +136,15 @@ def fit(
     validation_fraction: Annotated[
         float | None, typer.Option("--validation-fraction", help="Keep this part of the training frames for that.")
     ] = None,
+    cross_validation: Annotated[
+        int | None,
+        typer.Option(
+            "--cross-validation",
+            metavar="N",
+            help="Groups of training frames predicted without having learnt from them, for error bars and errors.",
+            show_default="10; 0 with validation frames",
+        ),
+    ] = None,
     max_memory: Annotated[
         str | None, typer.Option("--max-memory", metavar="SIZE", help="Memory of the fit, as 500MB or 2GB.")
     ] = None,
@@ -170,6 +179,7 @@ def fit(
     override("--output", ("output",), output)
     override("--validation", ("validation",), validation or None)
     override("--validation-fraction", ("validation_fraction",), validation_fraction)
+    override("--cross-validation", ("cross_validation",), cross_validation)
     terms = terms or ("two-body+soap" if two_body else None)
     override("--terms", ("terms",), term_preset(terms) if terms else None)
     override("--representation", ("representation",), representation)

@@ -12,6 +12,7 @@ from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
+from mercer.models import calibration
 from mercer.models.memory import format_bytes
 from mercer.structures import unit_factor
 
@@ -60,6 +61,9 @@ def _fit(options, session, folder):
     header = [f"mercer {__version__}: the effective configuration; the same run again:"]
     header.append(f"  mercer fit --config {options.output}/{CONFIG}")
     (folder / CONFIG).write_text(dump_options(options, notes, header), encoding="utf-8")
+    validated = "validation" in sets and options.error_bars
+    if validated or not options.error_bars:
+        options = options.model_copy(update={"cross_validation": 0})
     potential = build_potential(options)
     train = sets["train"]
     session.say("\nfit")
@@ -69,36 +73,38 @@ def _fit(options, session, folder):
     for name, value in fitted.get("seconds", {}).items():
         session.times[f"fit: {name}"] = value
         session.say(f"    {name + ' ':.<32s} {seconds(value):>8s}")
-    _say_fit(fitted, session, options.error_bars and "validation" not in sets)
-    calibration = {}
-    if "validation" in sets and options.error_bars:
+    _say_fit(fitted, session)
+    if validated:
         with session.stage("calibrate"):
-            calibration = potential.calibrate(sets["validation"].frames, sets["validation"].labels)
-        scales = ", ".join(f"{kind} {factor:.3g}" for kind, factor in calibration.items())
-        session.say(f"  standard deviations are scaled to the errors on the validation frames: {scales}")
+            potential.calibrate(sets["validation"].frames, sets["validation"].labels)
+    if options.error_bars:
+        session.say(f"  {calibration.describe(potential.fit_report_['calibration'])}")
 
     comparisons = {}
     for name, data in sets.items():
         with session.stage(f"predict {name}"):
-            std = ("energy",) if options.error_bars and name == "test" else ()
+            std = ("energy",) if potential.calibration_ and options.error_bars and name == "test" else ()
             comparisons[name] = compare_data(potential, data, std=std, progress=session.progress)
+        if name == "train":
+            comparisons["cross-validation"] = compare_held_out(potential, data)
     comparisons = {name: parts for name, parts in comparisons.items() if parts}
     with session.stage("write"):
         potential.save(folder / MODEL, variance=options.error_bars)
         write_parity(folder, comparisons)
+    shown = {name: parts for name, parts in comparisons.items() if name != "cross-validation" or "test" not in sets}
     session.say("")
-    session.say(report.error_table(comparisons))
-    say_in_unit(comparisons, options.units.energy, session)
-    say_std(comparisons.get("test", {}), session)
+    session.say(report.error_table(shown))
+    say_in_unit(shown, options.units.energy, session)
+    say_std(shown.get("test", {}), session)
     splits = _other_splits(options, whole, comparisons, session)
     content = {
         "mercer_version": __version__,
         "units": "eV, Angstrom; energy_per_atom and virial_per_atom in eV/atom",
         "errors": report.metrics(comparisons),
         "splits": splits,
-        "calibration": calibration,
+        "calibration": potential.calibration_,
         "seconds": dict(session.times),
-        "fit": fitted,
+        "fit": potential.fit_report_,
     }
     report.write_metrics(folder / METRICS, content)
     session.log("total " + seconds(sum(v for k, v in session.times.items() if not k.startswith("fit: "))))
@@ -113,7 +119,7 @@ def _other_splits(options, whole, comparisons, session):
     with session.stage("other splits"):
         for k in range(1, options.repeats):
             train, test = _other_split(options, whole, k)
-            potential = build_potential(options).fit(train.frames, train.labels)
+            potential = build_potential(options).set_params(cross_validation=0).fit(train.frames, train.labels)
             found.append(compare_data(potential, test))
             session.progress("fits", k, options.repeats - 1)
     splits = report.over_splits(found)
@@ -292,12 +298,13 @@ def build_potential(options):
         solver=options.solver,
         seed=options.seed,
         max_selection=options.max_selection,
+        cross_validation=options.cross_validation,
         max_memory=options.max_memory,
         baseline=options.baseline,
     )
 
 
-def _say_fit(fitted, session, error_bars):
+def _say_fit(fitted, session):
     """The parts of the fit's report that a user should see."""
     used = {kind: entry for kind, entry in fitted["labels"].items() if entry["rows"]}
     session.say("  trained on " + ", ".join(f"{entry['rows']} {kind} labels" for kind, entry in used.items()))
@@ -318,11 +325,12 @@ def _say_fit(fitted, session, error_bars):
         f"  rank {fitted['rank']}, jitter {fitted['jitter']:.3g}, "
         f"log marginal likelihood {fitted['log_marginal_likelihood']:.6g}"
     )
-    ratio = fitted["residuals"].get("energy", {}).get("rms_over_sigma", 0.0)
-    if ratio > 2 and error_bars:
+    missed = {kind: entry["rms_over_sigma"] for kind, entry in fitted["residuals"].items()}
+    missed = [f"{kind} by {ratio:.1f}" for kind, ratio in missed.items() if ratio > 3]
+    if missed:
         session.say(
-            f"  the training energies are missed by {ratio:.1f} times their sigma, so standard deviations will be too "
-            "small: scale them with --validation-fraction 0.1, or give more sparse points"
+            f"  training labels are missed by more than their sigma says ({', '.join(missed)} times, RMS): more sparse "
+            "points would follow them closer, or they contradict each other; else the sigma is too small"
         )
 
 
@@ -374,6 +382,17 @@ def compare_data(potential, data, std=(), progress=None):
     if "virial" in reference:
         reference["stress"] = _stress(data.frames, labels.virial)
     spread = {kind: predicted[f"{kind}_std"] for kind in std}
+    return report.compare(reference, predicted, labels.config_type.astype(str), labels.n_atoms, spread)
+
+
+def compare_held_out(potential, data):
+    """The same of the predictions that cross-validation has made for the frames of the fit; {} without it."""
+    predicted, labels = dict(potential.held_out_), data.labels
+    kinds = [kind for kind in predicted if not kind.endswith("_std")]
+    reference = {kind: np.where(np.isnan(predicted[kind]), np.nan, getattr(labels, kind)) for kind in kinds}
+    if "virial" in kinds:
+        reference["stress"], predicted["stress"] = (_stress(data.frames, v["virial"]) for v in (reference, predicted))
+    spread = {kind: predicted[f"{kind}_std"] for kind in kinds if f"{kind}_std" in predicted}
     return report.compare(reference, predicted, labels.config_type.astype(str), labels.n_atoms, spread)
 
 

@@ -11,6 +11,7 @@ from mercer.cli._data import expand, read_data, read_structures
 from mercer.cli._fit import METRICS, compare_data, say_in_unit, say_std, warn_of_data, write_parity
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
+from mercer.models import calibration
 from mercer.structures import check_suffix, write_frames
 
 
@@ -170,7 +171,7 @@ def _model_info(path, session):
                 f"  residuals of {kind}: MAE {entry['mae']:.4g}, RMSE {entry['rmse']:.4g} {unit}, n {entry['n']}"
             )
     session.say("standard deviations: " + ("yes" if potential.covariance_ is not None else "not saved"))
-    calibration = getattr(potential, "calibration_", None)
-    if calibration:
-        session.say("scaled by " + ", ".join(f"{kind} {factor:.3g}" for kind, factor in calibration.items()))
+    if potential.covariance_ is not None:
+        entries = (fitted or {}).get("calibration")
+        session.say(calibration.describe(entries or calibration.unknown(potential.calibration_)))
     session.say("units: eV, Angstrom")

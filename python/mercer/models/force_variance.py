@@ -8,7 +8,7 @@ import numpy as np
 _JACOBIAN_BYTES = 32 * 2**20
 
 
-def force_variance(descriptor, kernel, environments, match_groups=True):
+def force_variance(descriptor, kernel, environments, match_groups=True, atoms=None):
     """Variance of every force component under a prior of unit amplitude.
 
     The force on atom p is minus the derivative of the sum of local energies, so that with dx_r = dx_r / dr_pa
@@ -24,11 +24,13 @@ def force_variance(descriptor, kernel, environments, match_groups=True):
     environments : Environments
     match_groups : bool
         Rows of different groups do not covary.
+    atoms : (n_atoms,) bool array, optional
+        Which atoms' variances are wanted; default: all.
 
     Returns
     -------
     (n_atoms, 3) array
-        In squared units of the amplitude per Angstrom^2.
+        In squared units of the amplitude per Angstrom^2; zeros for atoms that are not wanted.
 
     References
     ----------
@@ -39,7 +41,7 @@ def force_variance(descriptor, kernel, environments, match_groups=True):
     bound = descriptor.bind(environments)
     X, groups = bound.transform(), bound.layout.groups
     variance = np.zeros((environments.structures.n_atoms, 3))
-    atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X)
+    atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X, atoms)
     n = X.shape[1] - descriptor.has_factor
     for k, atom in enumerate(atoms):
         mine = rows[bounds[k] : bounds[k + 1]]
@@ -88,8 +90,8 @@ def _mixed(kernel, X, G, H):
     return k, 2 * first * P, 2 * first * P.transpose(0, 2, 1), -2 * first * G + 4 * bend
 
 
-def _jacobian_products(descriptor, environments, X):
-    """For every atom, the rows that depend on it, and products of their derivatives with each other and with rows.
+def _jacobian_products(descriptor, environments, X, wanted=None):
+    """For every atom that is wanted, the rows that depend on it, and products of derivatives with each other and rows.
 
     Returns
     -------
@@ -119,6 +121,7 @@ def _jacobian_products(descriptor, environments, X):
             row, entry = np.tile(entry_rows, 2), np.tile(np.arange(len(entry_rows)), 2)
             sign = np.repeat([1.0, -1.0], len(entry_rows))
             order = np.lexsort((row, atom))
+            order = order if wanted is None else order[wanted[atom[order]]]
             atom, row, entry, sign = atom[order], row[order], entry[order], sign[order]
             first = np.flatnonzero(np.diff(atom, prepend=-1) | np.diff(row, prepend=-1))
             rows, of_atom = row[first], atom[first]

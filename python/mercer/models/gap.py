@@ -54,6 +54,7 @@ def load_gap(potential_class, path):
     potential = potential_class([term for term, _, _ in parts], e0="none", baseline=baseline)
     potential.baselines_ = () if baseline is None else (baseline,)
     potential.calibration_ = {}
+    potential.held_out_ = {}
     potential.terms_ = [SparseTerm(term, points) for term, points, _ in parts]
     potential.weights_ = gap.e_scale * np.concatenate([weights for _, _, weights in parts])
     species = np.arange(1, _N_ELEMENTS + 1)

@@ -22,6 +22,8 @@ _SCRATCH = 40 * 2**20
 _LABEL_BYTES = 80, 16
 #: Share of the free memory that the features hold from which sparse points are chosen; the choice makes copies.
 _SELECTION_SHARE = 0.3
+#: Bytes of the systems of frames that are held out, at most, and their share of the free memory of a limit.
+_GROUP_BYTES, _GROUP_SHARE = 2**29, 0.5
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -70,6 +72,8 @@ class Plan:
         Rows of K and what making them takes, at most, unless one frame takes more.
     frame_bytes : (n_frames,) float array
         What each training frame adds to a chunk.
+    n_held_out : int
+        Groups of frames that are held out in turn, each with a matrix of the size of K_MM.
     """
 
     n_points: int
@@ -77,9 +81,10 @@ class Plan:
     selection_bytes: int
     chunk_bytes: int
     frame_bytes: np.ndarray
+    n_held_out: int
 
     @classmethod
-    def of(cls, data, all_targets, sizes, max_memory=None):
+    def of(cls, data, all_targets, sizes, max_memory=None, n_groups=0):
         """Plan of a fit.
 
         Parameters
@@ -90,6 +95,8 @@ class Plan:
         sizes : list of (int, int, bool)
             Of every term: features, sparse points, and whether rows of features are frames instead of atoms.
         max_memory : int, str or None
+        n_groups : int
+            Groups of frames to be held out in turn, or fewer, as memory allows.
 
         Raises
         ------
@@ -108,8 +115,11 @@ class Plan:
         of_atoms, of_frames = (sum(f for f, _, frames in sizes if frames == wanted) for wanted in (False, True))
         frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * of_atoms) + 16.0 * of_frames
         largest = float(frame_bytes.max(initial=0.0))
+        matrix = 8 * max(1, n_points) ** 2
         if max_memory is None:
-            return cls(n_points, state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes)
+            n_held_out = min(n_groups, max(1, _GROUP_BYTES // matrix))
+            state += (n_held_out + bool(n_held_out)) * matrix
+            return cls(n_points, state, 2**28, max(BLOCK_BYTES, int(largest)), frame_bytes, n_held_out)
         limit = parse_bytes(max_memory)
         free = limit - state
         if free < largest:
@@ -120,10 +130,12 @@ class Plan:
                 f"and the labels, and {format_bytes(largest)} for the largest frame ({frame}); give at least "
                 f"{format_bytes(need)}, or lower n_sparse"
             )
+        n_held_out = int(min(n_groups, _GROUP_BYTES // matrix, max(0, _GROUP_SHARE * (free - largest) // matrix - 1)))
+        state += (n_held_out + bool(n_held_out)) * matrix
+        free = limit - state
         least = max((8 * f * m for f, m, _ in sizes), default=0)
-        return cls(
-            n_points, state, max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest)), frame_bytes
-        )
+        selection, chunk = max(int(_SELECTION_SHARE * free), least), max(int(0.8 * free), int(largest))
+        return cls(n_points, state, selection, chunk, frame_bytes, n_held_out)
 
     @property
     def peak(self):

@@ -20,6 +20,7 @@ from mercer._validation import check_choice, check_count, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SOLVERS, SparseSystem
+from mercer.models import calibration, cross_validation
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
 from mercer.models.memory import Plan, parse_bytes
@@ -27,6 +28,7 @@ from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
 from mercer.models.sparse_points import choose_points, count_points, group_name
 from mercer.models.term import SparseTerm, Term
+from mercer.models.term_sums import PRIOR_VARIANCES, evaluate, standard_deviation
 from mercer.models.timing import fit_seconds
 from mercer.structures import LABEL_KINDS, read_labels
 
@@ -34,12 +36,10 @@ _log = logging.getLogger("mercer")
 
 #: Atoms per chunk where standard deviations of forces are wanted.
 _FORCE_STD_ATOMS = 256
-#: Prior variances of what a standard deviation can be asked for, of one term: (rows,) arrays.
-PRIOR_VARIANCES = {
-    "energy": lambda term, environments: term.frame_variance(environments),
-    "energies": lambda term, environments: term.atom_variance(environments),
-    "forces": lambda term, environments: term.force_variance(environments),
-}
+
+
+def _silent(stage, done, total):
+    pass
 
 
 class Potential(BaseEstimator):
@@ -80,6 +80,12 @@ class Potential(BaseEstimator):
     max_selection : int, optional
         Sparse points are chosen among at most so many environments per term, drawn at random (evenly over species), so
         that the choice keeps to bounded memory. Default: 20000, or what fits into 256 MB.
+    cross_validation : int, default 10
+        Groups of training frames that are predicted in turn by a model that has not learnt from them: standard
+        deviations are scaled to the errors on them, and these errors are reported. No frame is lost for the fit. It
+        takes about the time of predicting the training frames once and, for each group, that of solving (of a few
+        groups only, where there are thousands of sparse points). 0: standard deviations stay as the model gives them,
+        often 2 to 20 times too small, until `calibrate` is called.
     max_memory : int or str, optional
         Bytes, or a text such as "2GB", that `fit` may take beyond what the frames take and what was there before: the
         sizes of its pieces follow. Default: pieces of 64 MB.
@@ -98,6 +104,11 @@ class Potential(BaseEstimator):
     log_marginal_likelihood_ : float
     path_ : str or None
         The file that holds this potential, once it was saved or loaded.
+    calibration_ : dict
+        {"energy", "energies", "forces": factor of these standard deviations}; empty while they are not calibrated.
+    held_out_ : dict of ndarray
+        What `predict` gives, of the training frames in the order given, by the models that had not seen them; NaN where
+        a frame was not held out or has no such label. Empty without cross-validation, and after loading.
     fit_report_ : dict
         Labels found and used, frames and atoms, sources of E0, rank, jitter, condition numbers, residuals on the
         training set, seconds per stage; JSON types.
@@ -144,6 +155,7 @@ class Potential(BaseEstimator):
         solver="whitened",
         seed=0,
         max_selection=None,
+        cross_validation=10,
         max_memory=None,
     ):
         self.terms = terms
@@ -155,8 +167,12 @@ class Potential(BaseEstimator):
         self.solver = solver
         self.seed = seed
         self.max_selection = max_selection
+        self.cross_validation = cross_validation
         self.max_memory = max_memory
         self._check_parameters()
+
+    #: Weights that a warning of standard deviations was given for.
+    _silent_about = None
 
     @property
     def e0_(self):
@@ -185,8 +201,8 @@ class Potential(BaseEstimator):
         sparse_points : list of SparsePoints, optional
             One per term, in place of the choice.
         progress : callable, optional
-            Called as ``progress(stage, done, total)``; stages are "select", "rows" and "residuals", counted in frames,
-            and "solve".
+            Called as ``progress(stage, done, total)``; stages are "select", "rows" and "cross-validation", counted in
+            frames, and "solve".
 
         Returns
         -------
@@ -221,15 +237,27 @@ class Potential(BaseEstimator):
             )
             if not _rows_are_points(terms, training, sparse_points, all_targets):
                 gram = None
-        for done, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock, gram):
+            groups = cross_validation.groups_of(training, min(self.cross_validation, len(training)))
+            held_out = cross_validation.HeldOut(system, groups, 0 if gram is not None else plan.n_held_out)
+            del system
+        for frames_of_rows, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock, gram):
             with clock("solver"):
-                system.update(K, y, sigma)
+                held_out.update(frames_of_rows, K, y, sigma)
             del K
-            progress("rows", done, len(training))
+            progress("rows", int(frames_of_rows[-1]) + 1, len(training))
+        with clock("cross-validation"):
+            if held_out.n_held_out:
+                predictions = cross_validation.predict_held_out(
+                    held_out, sparse_terms, training, all_targets, plan, self.seed, progress
+                )
+            elif gram is not None and self.cross_validation and len(training) > 1:
+                predictions = cross_validation.leave_out_structures(gram, all_targets[0], groups)
+            else:
+                predictions = cross_validation.Predictions({}, {})
         with clock("solver"):
             progress("solve", 0, 1)
-            solution = system.solve()
-            del system
+            solution = held_out.merged().solve()
+            del held_out
             progress("solve", 1, 1)
 
         self.terms_ = sparse_terms
@@ -238,7 +266,6 @@ class Potential(BaseEstimator):
         self.free_atoms_ = e0
         self.log_marginal_likelihood_ = solution.log_marginal_likelihood
         self.baselines_ = baselines.as_baselines(self.baseline)
-        self.calibration_ = {}
         self.path_ = None
         with clock("residuals"):
             residuals = self._residuals(training, all_targets, plan, gram)
@@ -265,8 +292,14 @@ class Potential(BaseEstimator):
             "condition_number_kmm": _number(solution.condition_number_kmm),
             "log_marginal_likelihood": float(solution.log_marginal_likelihood),
             "residuals": residuals,
+            "cross_validation": predictions.summary(training.n_atoms),
             "seconds": clock.seconds,
         }
+        self._set_calibration(predictions.calibration())
+        self.held_out_ = predictions.in_order(labelled, training.origin)
+        for kind, factor in self.calibration_.items():
+            if f"{kind}_std" in self.held_out_:
+                self.held_out_[f"{kind}_std"] *= factor
         _log.info("%s", solution.report())
         return self
 
@@ -332,7 +365,7 @@ class Potential(BaseEstimator):
             the kernels have derivatives.
         std : bool or collection of str
             Kinds ("energy", "energies", "forces") whose standard deviation is wanted; True is the energies. It is that
-            of the model (DTC), times the factor of `calibrate`, without the noise of a label, and without that of E0.
+            of the model (DTC), times `calibration_`, without the noise of a label, and without that of E0.
         out : dict of ndarray, optional
             Arrays to write the results into, by key.
         progress : callable, optional
@@ -358,13 +391,17 @@ class Potential(BaseEstimator):
         Warns
         -----
         UserWarning
-            Where E0 comes from least squares, and the training compositions did not determine that of a frame.
+            Where E0 comes from least squares, and the training compositions did not determine that of a frame. Once for
+            a potential, where standard deviations are not calibrated.
         """
         self._check_fitted()
-        progress = progress or _silent
         gradients = self._wants_gradients(forces)
         wanted = self._wanted_std(std)
-        data = FrameData.read(frames)
+        self._warn_uncalibrated(wanted)
+        return self._predict(FrameData.read(frames), gradients, wanted, self.calibration_, out, progress or _silent)
+
+    def _predict(self, data, gradients, wanted, factors, out=None, progress=_silent):
+        """See `predict`; `factors` of standard deviations, by kind."""
         self._check_known(data)
         n_frames, n_atoms = len(data), int(data.offsets[-1])
         shapes = {"energy": (n_frames,), "energies": (n_atoms,), "forces": (n_atoms, 3)}
@@ -378,7 +415,7 @@ class Potential(BaseEstimator):
         chunking = (_FORCE_STD_ATOMS,) if "forces" in wanted else _chunking(self.terms_, data.n_atoms, self.r_cut)
         for chunk in data.chunks(*chunking):
             environments = chunk.environments(self.r_cut)
-            energies, positions, strain = self._evaluate(environments, gradients)
+            energies, positions, strain = evaluate(self.terms_, environments, self.weights_, gradients)
             energies += self.free_atoms_.per_atom(chunk.numbers)
             result["energies"][chunk.atoms] = energies
             if gradients:
@@ -396,17 +433,30 @@ class Potential(BaseEstimator):
                 result["stress"][chunk.span] = _stress(result["virial"][chunk.span], environments.structures)
             for kind in wanted:
                 span = chunk.span if kind == "energy" else chunk.atoms
-                factor = self.calibration_.get(kind, 1.0)
-                result[f"{kind}_std"][span] = factor * self._std(kind, environments)
+                std = standard_deviation(kind, self.terms_, environments, self.covariance_)
+                result[f"{kind}_std"][span] = factors.get(kind, 1.0) * std
             progress("predict", chunk.span.stop, len(data))
         _require_finite({key: result[key] for key in result if key not in ("virial", "stress")}, data)
         return result
 
+    def _warn_uncalibrated(self, kinds):
+        """Once for a fit: standard deviations that nothing was compared with."""
+        missing = [kind for kind in kinds if kind not in self.calibration_]
+        if missing and self._silent_about is not self.weights_:
+            self._silent_about = self.weights_
+            warnings.warn(
+                f"standard deviations of {' and '.join(missing)} are not calibrated: they may be many times too small; "
+                "call potential.calibrate(frames) with labelled frames that were not trained on, or fit with "
+                f"cross_validation=10 and at least {calibration.FEWEST} frames",
+                stacklevel=3,
+            )
+
     def calibrate(self, frames, labels=None, *, kinds=None):
         """Scale the standard deviations so that they match the errors on frames that were not trained on.
 
-        For each kind of label, the factor is the root mean square of error / standard deviation, which makes the errors
-        of these frames most probable under Gaussians. It is kept with the model, and `predict` applies it.
+        For each kind of label, the factor is the geometric mean of two: the one that puts 68 % of the errors on these
+        frames within one standard deviation, and the one that puts 95 % within two. It is kept with the model, and
+        `predict` applies it. Where it cannot be determined, the earlier factors stay.
 
         Parameters
         ----------
@@ -427,8 +477,6 @@ class Potential(BaseEstimator):
             If the frames have no labels, or fewer than two.
         """
         self._check_fitted()
-        self.calibration_ = {}
-        self.path_ = None
         data = FrameData.read_labelled(frames, labels)
         data = data.take(np.flatnonzero(~self._isolated(data)))
         possible = [kind for kind in PRIOR_VARIANCES if kind != "forces" or self._wants_gradients("auto")]
@@ -436,17 +484,22 @@ class Potential(BaseEstimator):
         kinds = [kind for kind in wanted if data.labels.has(kind).any()]
         if not kinds or not len(data):
             raise DataError("calibrate: no frames with labels of energies or forces; give validation frames")
-        predicted = self.predict(data.frames, forces="forces" in kinds, std=kinds)
-        factors = {}
+        predicted = self._predict(data, "forces" in kinds, kinds, factors={})
+        found = {}
         for kind in kinds:
-            error, std = predicted[kind] - getattr(data.labels, kind), predicted[f"{kind}_std"]
-            # forces that symmetry fixes have neither an error nor a variance, and say nothing
-            known = np.isfinite(error) & (std > 1e-3 * np.sqrt(np.mean(std**2)))
-            if known.sum() < 2:
-                raise DataError(f"calibrate: {int(known.sum())} labels of {kind}; expected at least 2")
-            factors[kind] = float(np.sqrt(np.mean((error[known] / std[known]) ** 2)))
-        self.calibration_ = factors
-        return dict(factors)
+            ratio = calibration.known_ratios(predicted[kind] - getattr(data.labels, kind), predicted[f"{kind}_std"])
+            if len(ratio) < 2:
+                raise DataError(f"calibrate: {len(ratio)} labels of {kind}; expected at least 2")
+            found[kind] = calibration.measured(ratio, "validation frames")
+        self.path_ = None
+        self._set_calibration(found)
+        return {kind: entry["factor"] for kind, entry in found.items()}
+
+    def _set_calibration(self, found):
+        """Take factors that were measured (`calibration.measured`); kinds that were measured before keep theirs."""
+        entries = calibration.completed(self.fit_report_.get("calibration", {}) | found)
+        self.fit_report_ = self.fit_report_ | {"calibration": entries}
+        self.calibration_ = {kind: entry["factor"] for kind, entry in entries.items()}
 
     @property
     def r_cut(self):
@@ -509,6 +562,7 @@ class Potential(BaseEstimator):
         check_count(self.seed, "seed", minimum=0)
         if self.max_selection is not None:
             check_count(self.max_selection, "max_selection")
+        check_count(self.cross_validation, "cross_validation", minimum=0)
         if self.max_memory is not None:
             parse_bytes(self.max_memory)
         self._sigma()
@@ -634,24 +688,6 @@ class Potential(BaseEstimator):
                 )
         return replace(data, labels=without)
 
-    def _evaluate(self, environments, gradients):
-        """What the terms give: energies of atoms, derivatives by positions and by strain."""
-        weights = np.split(self.weights_, np.cumsum([len(term) for term in self.terms_])[:-1])
-        total = None
-        for term, w in zip(self.terms_, weights, strict=True):
-            parts = term.evaluate(environments, w, gradients)
-            total = (
-                parts if total is None else tuple(t if t is None else t + p for t, p in zip(total, parts, strict=True))
-            )
-        return total
-
-    def _std(self, kind, environments):
-        """Standard deviation of a kind of prediction, not calibrated."""
-        K = stack([term.rows(environments, (kind,))[kind] for term in self.terms_])
-        prior = sum(PRIOR_VARIANCES[kind](term, environments) for term in self.terms_)
-        std = np.sqrt(self.covariance_.variance(K, prior.reshape(-1)))
-        return std.reshape(-1, 3) if kind == "forces" else std
-
     def _wants_gradients(self, forces):
         possible = all(term.term.kernel.differentiable and term.descriptor.differentiable for term in self.terms_)
         if isinstance(forces, str):
@@ -671,7 +707,9 @@ class Potential(BaseEstimator):
         sums = defaultdict(lambda: np.zeros(4))
         gradients = any(target.kind.gradient for target in all_targets)
         for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes):
-            parts = self._evaluate(chunk.environments(self.r_cut), gradients) if gram is None else None
+            parts = None
+            if gram is None:
+                parts = evaluate(self.terms_, chunk.environments(self.r_cut), self.weights_, gradients)
             for target in all_targets:
                 span = target.kind.span(chunk)
                 used = target.used[span]
@@ -691,7 +729,8 @@ class Potential(BaseEstimator):
 
     def _plan(self, training, all_targets, terms):
         sizes = [(t.descriptor.n_features, count_points(t, training), t.descriptor.per_frame) for t in terms]
-        return Plan.of(training, all_targets, sizes, self.max_memory)
+        n_groups = 0 if self._of_structures() is not None else min(self.cross_validation, len(training))
+        return Plan.of(training, all_targets, sizes, self.max_memory, n_groups if n_groups > 1 else 0)
 
     def _trains_on(self, kind):
         if self.sigma is None and ROW_KINDS[kind].gradient and self._of_structures() is not None:
@@ -798,8 +837,8 @@ def _rows_are_points(terms, training, points, all_targets):
 
 
 def _row_blocks(terms, data, all_targets, plan, clock, gram=None):
-    """Rows of K with their targets, chunk by chunk: yields (frames done, K, y, sigma). `gram`: they are those of K_MM,
-    which is this."""
+    """Rows of K with their targets, chunk by chunk: yields (frame of each row, K, y, sigma). `gram`: they are those of
+    K_MM, which is this."""
     signature = _signature(data, all_targets)
     r_cut = max(term.descriptor.r_cut for term in terms)
     for chunk in data.chunks(plan.chunk_bytes, plan.frame_bytes, 1 + np.flatnonzero(np.diff(signature))):
@@ -816,7 +855,8 @@ def _row_blocks(terms, data, all_targets, plan, clock, gram=None):
             K = stack([block.pop(target.kind.name) for block in blocks])
             if not used.all():
                 K = K[used]
-            yield chunk.span.stop, K, target.values[span][used], target.sigma[span][used]
+            frames = np.repeat(np.arange(chunk.span.start, chunk.span.stop), target.kind.n_rows(np.diff(chunk.offsets)))
+            yield frames[used], K, target.values[span][used], target.sigma[span][used]
             del K  # not to be there beside that of the next chunk
 
 
@@ -865,10 +905,6 @@ def _block_diagonal(blocks):
 def _number(value):
     """A float for JSON, which knows no infinity."""
     return float(value) if np.isfinite(value) else None
-
-
-def _silent(stage, done, total):
-    pass
 
 
 class _Clock:

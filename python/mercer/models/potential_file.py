@@ -5,13 +5,14 @@ it calls): a new entry of the header is a line there. Header, every hyperparamet
 
     kind           "potential"
     units          {"energy": "eV", "length": "Angstrom"}
-    parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection, max_memory as given to
-                   Potential
+    parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection, cross_validation,
+                   max_memory as given to Potential
     species        [atomic number, ...] that the potential knows, ascending
     e0             {"energies": [eV per species], "sources": [...], "undetermined": [[...], ...]}
     terms          [{descriptor, kernel, delta, n_sparse, selection, match_species, n_points, n_features}, ...]
     baseline       [{"type", its parameters}, ...] of `mercer.baselines`, added to what follows; absent without one
-    calibration    {kind: factor} of standard deviations; absent before `Potential.calibrate`
+    calibration    {kind: factor} of standard deviations; absent where they are not calibrated. "calibration" of the
+                   report says on what they were measured
     log_marginal_likelihood
     report         Potential.fit_report_ without times, so that the same fit gives the same file
 
@@ -40,7 +41,10 @@ from mercer.models.sparse_points import SparsePoints
 from mercer.models.term import SparseTerm, Term
 from mercer.targets import FreeAtomEnergies
 
-_PARAMETERS = ("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection", "max_memory")
+_PARAMETERS = (
+    *("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection", "cross_validation"),
+    "max_memory",
+)
 
 
 def potential_to_file(potential, *, variance):
@@ -118,6 +122,7 @@ def potential_from_file(potential_class, path, header, arrays, version, baseline
             potential.covariance_ = SparseCovariance(arrays["covariance.points"], arrays["covariance.factors"])
         potential.log_marginal_likelihood_ = header["log_marginal_likelihood"]
         potential.fit_report_ = header["report"]
+        potential.held_out_ = {}
         potential.file_version_ = version
     except (MercerError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: written by mercer {version}, cannot be used here: {error}") from error

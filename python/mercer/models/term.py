@@ -245,9 +245,11 @@ class SparseTerm:
         half = self.atom_rows(environments) @ (vectors[:, kept] / np.sqrt(values[kept]))
         return np.einsum("nm,nm->n", half, half)
 
-    def force_variance(self, environments):
-        """Prior variance of force components, (eV/Angstrom)^2: (n_atoms, 3)."""
-        return self._variance * force_variance(self.descriptor, self.term.kernel, environments, self.term.match_species)
+    def force_variance(self, environments, atoms=None):
+        """Prior variance of force components, (eV/Angstrom)^2: (n_atoms, 3); of the atoms of a mask only, if given."""
+        return self._variance * force_variance(
+            self.descriptor, self.term.kernel, environments, self.term.match_species, atoms
+        )
 
     def frame_variance(self, environments):
         """Prior variance of the energies of frames, sum_ij k(x_i, x_j) over pairs of their rows, eV^2: (n_frames,)."""
