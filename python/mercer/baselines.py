@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mercer._validation import check_positive, nearest
+from mercer._parameters import Length, Parameters
+from mercer._validation import check_mapping, nearest, show
 from mercer.errors import ConfigError, DataError
 from mercer.neighbors import build_pairs
 from mercer.structures import as_frames
@@ -22,7 +23,7 @@ __all__ = ["BASELINES", "ZBL", "Baseline", "CalculatorBaseline", "as_baselines",
 BASELINES = {}
 
 
-class Baseline:
+class Baseline(Parameters):
     """Base of all baselines: a subclass gives `name` and `evaluate`, and is a dataclass of its parameters."""
 
     name: ClassVar[str]
@@ -99,8 +100,8 @@ class ZBL(Baseline):
     ([25.487, 25.487], [189.8, 0.0, 0.0])
     """
 
-    r_inner: float = 1.0
-    r_outer: float = 2.0
+    r_inner: Length = 1.0
+    r_outer: Length = 2.0
 
     name: ClassVar[str] = "zbl"
     coefficients: ClassVar[tuple] = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -109,9 +110,10 @@ class ZBL(Baseline):
     screening_power: ClassVar[float] = 0.23
     coulomb: ClassVar[float] = 14.399645
 
+    _prefix = "ZBL"
+
     def __post_init__(self):
-        for key in ("r_inner", "r_outer"):
-            object.__setattr__(self, key, float(check_positive(getattr(self, key), f"ZBL({key})")))
+        super().__post_init__()
         if not self.r_inner < self.r_outer:
             raise ConfigError(f"ZBL: r_inner={self.r_inner:g} must be below r_outer={self.r_outer:g}")
 
@@ -268,10 +270,10 @@ def as_baselines(baseline):
         return (baseline,)
     if isinstance(baseline, str | dict):
         return baselines_from_dicts([{"type": baseline} if isinstance(baseline, str) else baseline])
-    if hasattr(baseline, "get_property"):
+    if hasattr(baseline, "get_property") and not isinstance(baseline, type):
         return (CalculatorBaseline(baseline),)
     raise ConfigError(
-        f"baseline={baseline!r}: expected a baseline ({', '.join(BASELINES)}), an ASE calculator, or a list of them"
+        f"baseline={show(baseline)}: expected a baseline ({', '.join(BASELINES)}), an ASE calculator, or a list of them"
     )
 
 
@@ -285,11 +287,11 @@ def baselines_from_dicts(parameters):
     """
     found = []
     for entry in parameters:
-        entry = dict(entry)
+        entry = dict(check_mapping(entry, "baseline"))
         name = entry.pop("type", None)
-        if name not in BASELINES:
+        if not isinstance(name, str) or name not in BASELINES:
             raise ConfigError(
-                f"baseline {name!r} is unknown; known are {', '.join(BASELINES)}.{nearest(str(name), BASELINES)}"
+                f"baseline {show(name)} is unknown; known are {', '.join(BASELINES)}.{nearest(str(name), BASELINES)}"
             )
         try:
             found.append(BASELINES[name].from_dict(entry))

@@ -234,7 +234,8 @@ def _baselines():
     from mercer.baselines import BASELINES
 
     numbers = {
-        name: [field.type in (float, "float") for field in dataclasses.fields(c)] for name, c in BASELINES.items()
+        name: [typing.get_type_hints(c)[field.name] is float for field in dataclasses.fields(c)]
+        for name, c in BASELINES.items()
     }
     return {name: BASELINES[name] for name, plain in numbers.items() if plain and all(plain)}
 

@@ -9,6 +9,10 @@ class DataError(MercerError, ValueError):
     """Structures or labels that cannot be used: missing, not finite, of the wrong shape, of unknown elements."""
 
 
+class DataTypeError(DataError, TypeError):
+    """Rows that hold things other than numbers; also a TypeError, which scikit-learn asks for."""
+
+
 class ConfigError(MercerError, ValueError):
     """An option that does not exist or has a value outside its range."""
 

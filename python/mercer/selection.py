@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 from sklearn.utils import check_random_state
 
-from mercer._validation import check_choice, check_count, check_features
+from mercer._validation import check_choice, check_count, check_features, show
 from mercer.errors import ConfigError, DataError
 from mercer.linalg import one_blas_thread
 
@@ -376,13 +376,13 @@ def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
     function = SELECTIONS[check_choice(method, SELECTIONS, "selection")]
     n = check_count(n, "n_sparse")
     X = check_features(X)
-    rng = check_random_state(random_state)
+    if kernel is not None:
+        as_kernel(kernel, "kernel")
+    rng = _random_state(random_state)
     if groups is None:
         members = [np.arange(len(X))]
     else:
-        groups = np.asarray(groups)
-        if groups.shape != (len(X),):
-            raise DataError(f"groups has shape {groups.shape}; expected ({len(X)},), one per row of X.")
+        groups = check_groups(groups, len(X))
         members = [np.flatnonzero(groups == label) for label in np.unique(groups)]
     members = [rows[distinct_rows(_take(X, rows))] for rows in members]
     n_distinct = sum(map(len, members))
@@ -399,6 +399,37 @@ def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
     shares = split_count(n, [len(rows) for rows in members])
     chosen = [rows[function(_take(X, rows), share, rng, kernel)] for rows, share in zip(members, shares, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _random_state(value):
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"random_state={show(value)}: expected an integer from 0 to 2^32 - 1, a RandomState, or None."
+        ) from None
+
+
+def check_groups(groups, n_rows):
+    """Groups of rows as an array of shape (n_rows,), or None; DataError otherwise."""
+    if groups is None:
+        return None
+    try:
+        found = np.asarray(groups)
+    except ValueError:  # lists of different lengths
+        found = np.empty((0, 0))
+    if found.shape != (n_rows,):
+        raise DataError(f"groups has shape {np.shape(found)}; expected ({n_rows},), one per row of X.")
+    if found.dtype.kind not in "biufUS":
+        raise DataError(f"groups={show(groups)}: expected numbers or names, of one type.")
+    return found
+
+
+def as_kernel(value, name):
+    """`value` if it is a kernel, of mercer or with the same calls; ConfigError otherwise."""
+    if callable(value) and hasattr(value, "diag") and not isinstance(value, type):
+        return value
+    raise ConfigError(f"{name}={show(value)} is not a kernel; use one of mercer.kernels, such as Polynomial(zeta=4).")
 
 
 def _take(X, rows):

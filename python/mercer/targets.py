@@ -6,12 +6,12 @@ which frame. What a kernel model learns is the label minus the sum of the free a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from mercer._validation import check_amplitude, check_mapping, check_number
 from mercer.errors import ConfigError, DataError
 
 #: How the sigma of a total (energy, virial) of n atoms follows from the given one.
@@ -217,13 +217,7 @@ def resolve_e0(e0, species, counts, energies, isolated=None, *, scaling="sqrt", 
 
 
 def _finite(value):
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ConfigError("e0: every energy must be a finite number in eV")
-    return value
+    return check_number(value, "e0: an energy", smallest=-1e120, largest=1e120)
 
 
 def _require_energies(energies):
@@ -240,17 +234,10 @@ def check_sigma(sigma, where="sigma"):
         For an unknown kind, or a value that is not positive and finite.
     """
     checked = {}
-    for kind, value in sigma.items():
+    for kind, value in check_mapping(sigma, where, "a mapping such as {'energy': 0.001, 'forces': 0.1}").items():
         if kind not in DEFAULT_SIGMA:
             raise ConfigError(f"{where}: unknown kind of label {kind!r}; known: {', '.join(DEFAULT_SIGMA)}")
-        if value is not None:
-            try:
-                value = float(value)
-            except (TypeError, ValueError):
-                value = math.nan
-            if not 0.0 < value < math.inf:
-                raise ConfigError(f"{where}: {kind} must be a positive number or None")
-        checked[kind] = value
+        checked[kind] = None if value is None else check_amplitude(value, f"{where}[{kind!r}]")
     return checked
 
 

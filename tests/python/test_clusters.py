@@ -169,7 +169,7 @@ def test_other_elements_are_left_out_only_without_species():
         (lambda: PairDistance(["H"], -1.0), "r_cut=-1.0"),
         (lambda: PairDistance([], 1.0), "species is empty"),
         (lambda: PairDistance(["H"], 3.0, kinds=[("H", "H", "H")]), "3 elements, expected 2"),
-        (lambda: PairDistance(["H"], 3.0, kinds=[("H", "O")]), "O of kind .* not among the species"),
+        (lambda: PairDistance(["H"], 3.0, kinds=[("H", "O")]), "O of .* not among the species"),
         (lambda: PairDistance(["H"], 3.0, kinds=[]), "kinds is empty"),
         (lambda: PairDistance(["H"], 3.0, exponents=(0,)), "integers other than 0"),
         (lambda: PairDistance(["H"], 3.0, exponents=(0.5,)), "integers other than 0"),
@@ -178,7 +178,7 @@ def test_other_elements_are_left_out_only_without_species():
         (lambda: Triplet(["H"], 3.0, scales=(1.0, 2.0)), "expected 3, one for each coordinate"),
         (lambda: Triplet(["H"], 3.0, scales=(1.0, 2.0, 0.0)), "scales=0.0"),
         (lambda: Triplet(["H"], 3.0, cutoff_width=4.0), "at most r_cut"),
-        (lambda: ClusterDistances(["H"], 3.0, 6), "order=6: expected 2 to 5"),
+        (lambda: ClusterDistances(["H"], 3.0, 6), "order=6: expected an integer >= 2 and <= 5"),
         (lambda: ClusterDistances(["H"], 3.0, 1), "order=1"),
     ],
 )

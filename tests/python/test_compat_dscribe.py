@@ -162,7 +162,7 @@ def build(**options):
         (lambda: build(species=None), ConfigError, "species=None: give the elements"),
         (lambda: build(species="HO"), ConfigError, "species='HO': expected a list"),
         (lambda: build(species=[]), ConfigError, "species is empty"),
-        (lambda: build(species=["Hx"]), ConfigError, "'Hx' is no element"),
+        (lambda: build(species=["Hx"]), ConfigError, "unknown element 'Hx'"),
         (lambda: build(r_cut=None), ConfigError, "r_cut=None: the weighting does not give one"),
         (lambda: build(r_cut=1.0), ConfigError, "r_cut=1.0: rbf='gto' expects more than 1 Angstrom"),
         (lambda: build(n_max=0), ConfigError, "n_max=0"),

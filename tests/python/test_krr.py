@@ -82,7 +82,7 @@ def test_messages(data):
     twice = np.concatenate([X, X])
     with pytest.raises(DataError, match=r"Raise alpha.*or remove duplicates"):
         KRR(Linear(), alpha=0.0).fit(-twice, np.concatenate([y, y]))
-    with pytest.raises(ConfigError, match="alpha must be finite and >= 0"):
+    with pytest.raises(ConfigError, match=r"alpha=-1\.0: expected a finite number >= 0"):
         KRR(Linear(), alpha=-1.0).fit(X, y)
     with pytest.raises(DataError, match=r"alpha has shape \(3,\)"):
         KRR(Linear(), alpha=np.ones(3)).fit(X, y)

@@ -568,7 +568,10 @@ def test_bad_input():
         ({}, "no parts are given; give at least one of k1, k2, k3, k4"),
         ({"k2": 3}, "k2=3: expected a mapping"),
         ({"k2": {"grid": (0, 1, 5), "sigma": 1}}, "k2: geometry is missing"),
-        ({"k3": part_of("distance")}, "k3: geometry='distance' is no function of 3 atoms; expected angle, cosine"),
+        (
+            {"k3": part_of("distance")},
+            "k3: geometry='distance' is a function of 2 atoms, not of 3; expected angle, cosine",
+        ),
         ({"k2": part_of("distance") | {"geometry": "distanse"}}, "k2: geometry='distanse' is unknown.*'distance'"),
         ({"k2": part_of("distance", sgima=1)}, "unknown parameter 'sgima'.*'sigma'"),
         ({"k2": part_of("distance", sigma=-1)}, "sigma=-1: expected a finite number > 0"),
@@ -579,7 +582,10 @@ def test_bad_input():
         ({"k2": part_of("distance", sigma=2000.0)}, "sigma=2000 is more than a thousand steps"),
         ({"k2": part_of("distance", weight=5)}, "weight=5: expected a name"),
         ({"k2": part_of("distance", weight=["unity", 5])}, r"weight=\['unity', 5\]: expected a name"),
-        ({"k2": part_of("distance"), "correlation": "abc"}, "correlation='abc': expected an array of numbers"),
+        (
+            {"k2": part_of("distance"), "correlation": "abc"},
+            "correlation: expected an array of real numbers, got 'abc'",
+        ),
         ({"k2": part_of("distance", weight="1/d")}, "weight='1/d' is unknown"),
         ({"k2": part_of("distance", weight={"function": "exponential"})}, "'scale' is missing"),
         ({"k2": part_of("distance", weight={"function": "unity", "scale": 1})}, "'scale' is unknown"),

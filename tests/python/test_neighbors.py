@@ -264,7 +264,7 @@ def test_min_distance():
         (("i", bulk("Si"), -1.0), "cutoff: -1.0"),
         (("i", bulk("Si"), np.nan), "cutoff: nan"),
         (("i", bulk("Si"), [1.0]), "a radius for each of 2 atoms"),
-        (("i", bulk("Si"), {("Si", "Xx"): 1.0}), "'Xx' is no element"),
+        (("i", bulk("Si"), {("Si", "Xx"): 1.0}), "unknown element 'Xx'"),
         (("i", [bulk("Si")] * 2, 3.0), "expected one structure, got 2"),
     ],
 )

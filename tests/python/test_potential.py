@@ -602,7 +602,7 @@ def test_labels_in_other_units():
         ({"baseline": "zbll"}, ConfigError, "baseline 'zbll' is unknown"),
         ({"baseline": 1}, ConfigError, "baseline=1"),
         ({"max_memory": "much"}, ConfigError, "max_memory='much'"),
-        ({"sigma": {"energy": -1.0}}, ConfigError, "energy must be a positive number"),
+        ({"sigma": {"energy": -1.0}}, ConfigError, r"sigma\[.energy.\]=-1.0: expected a finite number > 0"),
         ({"sigma": {"force": 1.0}}, ConfigError, "unknown kind of label 'force'"),
         ({"sigma_scaling": "root"}, ConfigError, "sigma_scaling='root'"),
         ({"config_type_sigma": {"a": {"e": 1}}}, ConfigError, r"config_type_sigma\['a'\]"),

@@ -594,7 +594,7 @@ def test_quippy(case):
     [
         ({"species": []}, "species is empty"),
         ({"species": None}, "species=None"),
-        ({"species": ["Xx"]}, "'Xx' is no element"),
+        ({"species": ["Xx"]}, "unknown element 'Xx'"),
         ({"r_cut": -1.0}, "r_cut=-1.0"),
         ({"r_cut": np.nan}, "r_cut=nan"),
         ({"n_max": 0}, "n_max=0"),

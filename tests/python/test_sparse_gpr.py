@@ -172,7 +172,7 @@ def test_messages(data):
         model(delta=-1).fit(X, y)
     with pytest.raises(ConfigError, match=r"noise has shape \(3,\); expected a number or \(400,\)"):
         model(noise=np.ones(3)).fit(X, y)
-    with pytest.raises(ConfigError, match="must be finite and > 0"):
+    with pytest.raises(ConfigError, match=r"noise=0\.0: expected a finite number > 0"):
         model(noise=0.0).fit(X, y)
     with pytest.raises(ConfigError, match="no kernel='precomputed'"):
         model(kernel="precomputed").fit(X @ X.T, y)

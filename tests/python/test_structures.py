@@ -113,7 +113,7 @@ def test_species():
 
 @pytest.mark.parametrize("species", [["Xq"], [0], [119], [1.5], [True]])
 def test_species_unknown(species):
-    with pytest.raises(ConfigError, match="is no element"):
+    with pytest.raises(ConfigError, match="unknown element"):
         species_numbers(species)
 
 

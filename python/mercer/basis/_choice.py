@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 
-import numpy as np
-
-from mercer._validation import check_choice, check_finite
+from mercer._validation import as_numbers, check_choice, check_finite
 from mercer.errors import ConfigError, DataError
 
 
@@ -39,7 +37,7 @@ def choose(value, classes, base, what):
 
 def distances(r):
     """Distances as a finite, contiguous float64 vector; DataError otherwise."""
-    r = np.ascontiguousarray(r, dtype=np.float64)
+    r = as_numbers(r, "r")
     if r.ndim != 1:
         raise DataError(f"r has shape {r.shape}; expected a vector of distances (Angstrom).")
     return check_finite(r, "r")

@@ -4,12 +4,13 @@ import dataclasses
 from typing import ClassVar
 
 from mercer import _core
+from mercer._parameters import Length, Parameters
 from mercer._validation import check_positive
 from mercer.basis._choice import choose, distances, refusals
 
 
 @dataclasses.dataclass(frozen=True)
-class Cutoff:
+class Cutoff(Parameters):
     """Base of the cutoff functions f(r): 1 near the centre, 0 from `r_cut` on.
 
     Attributes
@@ -78,11 +79,8 @@ class ShiftedCosine(Cutoff):
         Width of the transition in Angstrom, at most the cutoff radius.
     """
 
-    width: float = 0.5
+    width: Length = 0.5
     name: ClassVar[str] = "shifted_cosine"
-
-    def __post_init__(self):
-        object.__setattr__(self, "width", check_positive(self.width, "width"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +103,8 @@ class Polynomial(Cutoff):
         Width of the transition in Angstrom, at most the cutoff radius.
     """
 
-    width: float = 0.5
+    width: Length = 0.5
     name: ClassVar[str] = "polynomial"
-
-    def __post_init__(self):
-        object.__setattr__(self, "width", check_positive(self.width, "width"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,22 @@
 """Radial bases: the functions in which the density around an atom is expanded."""
 
 import dataclasses
-from typing import ClassVar
+from functools import partial
+from typing import Annotated, ClassVar
 
 from mercer import _core
-from mercer._validation import check_count, check_positive
+from mercer._parameters import Length, Parameters
+from mercer._validation import check_count, check_length, check_positive
 from mercer.basis._choice import choose, distances, refusals
 from mercer.basis.cutoff import get_cutoff
 from mercer.errors import DataError
 
+#: Of ten, by which a Gaussian has fallen where the nodes end.
+Exponent = Annotated[float, partial(check_positive, smallest=0.1, largest=100.0)]
+
 
 @dataclasses.dataclass(frozen=True)
-class RadialBasis:
+class RadialBasis(Parameters):
     """Base of the radial bases.
 
     Fields of a subclass are what it alone takes; one that is None is left to the core's default.
@@ -31,8 +36,8 @@ class RadialBasis:
     def core(self, n_max, l_max, r_cut, sigma, cutoff="shifted_cosine"):
         """The basis of the C++ core, of which a descriptor makes its table; ConfigError for parameters out of range."""
         cutoff = get_cutoff(cutoff)
-        n_max, l_max = check_count(n_max, "n_max"), check_count(l_max, "l_max", minimum=0)
-        r_cut, sigma = check_positive(r_cut, "r_cut"), check_positive(sigma, "sigma")
+        n_max, l_max = check_count(n_max, "n_max", maximum=500), check_count(l_max, "l_max", minimum=0, maximum=100)
+        r_cut, sigma = check_length(r_cut, "r_cut"), check_length(sigma, "sigma")
         with refusals():
             width = cutoff.core(r_cut).width
             return _core.core.RadialBasis(self.name, n_max, l_max, r_cut, sigma, width, self.extra())
@@ -71,6 +76,7 @@ class RadialBasis:
         (2, 7, 8)
         """
         basis = self.core(n_max, l_max, r_cut, sigma, cutoff)
+        accuracy = check_positive(accuracy, "accuracy")
         r = distances(r)
         if ((r < 0) | (r > r_cut)).any():
             raise DataError(f"r holds values from {r.min()} to {r.max()}; expected 0 <= r <= r_cut={r_cut} (Angstrom).")
@@ -111,15 +117,9 @@ class GAP(RadialBasis):
         (2 l + 1)^(-1/2) out of power spectra, as in potentials before 2015.
     """
 
-    basis_error_exponent: float = 10.0
-    angular_power: float = 0.0
+    basis_error_exponent: Exponent = 10.0
+    angular_power: Annotated[float, partial(check_positive, allow_zero=True, largest=10.0)] = 0.0
     name: ClassVar[str] = "gap"
-
-    def __post_init__(self):
-        value = check_positive(self.basis_error_exponent, "basis_error_exponent")
-        object.__setattr__(self, "basis_error_exponent", value)
-        power = check_positive(self.angular_power, "angular_power", allow_zero=True)
-        object.__setattr__(self, "angular_power", power)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +134,8 @@ class GAPPolynomial(RadialBasis):
         e.
     """
 
-    basis_error_exponent: float = 10.0
+    basis_error_exponent: Exponent = 10.0
     name: ClassVar[str] = "gap_polynomial"
-
-    def __post_init__(self):
-        value = check_positive(self.basis_error_exponent, "basis_error_exponent")
-        object.__setattr__(self, "basis_error_exponent", value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +165,8 @@ class Laplacian(RadialBasis):
         of the Gaussians.
     """
 
-    radius: float | None = None
+    radius: Length | None = None
     name: ClassVar[str] = "laplacian"
-
-    def __post_init__(self):
-        _check_radius(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,11 +183,8 @@ class DScribeGTO(RadialBasis):
         has it below the cutoff: there atoms count as far as their Gaussians reach into it.
     """
 
-    radius: float | None = None
+    radius: Length | None = None
     name: ClassVar[str] = "dscribe_gto"
-
-    def __post_init__(self):
-        _check_radius(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,11 +200,8 @@ class DScribePolynomial(RadialBasis):
         Where the functions end, in Angstrom, at most the cutoff radius, which is the default.
     """
 
-    radius: float | None = None
+    radius: Length | None = None
     name: ClassVar[str] = "dscribe_polynomial"
-
-    def __post_init__(self):
-        _check_radius(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,11 +212,6 @@ class FeatomicGTO(RadialBasis):
     """
 
     name: ClassVar[str] = "featomic_gto"
-
-
-def _check_radius(basis):
-    if basis.radius is not None:
-        object.__setattr__(basis, "radius", check_positive(basis.radius, "radius"))
 
 
 #: Radial bases by name.

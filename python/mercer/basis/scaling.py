@@ -1,16 +1,21 @@
 """The radial scaling: neighbours count the less the farther they are."""
 
 import dataclasses
-from typing import ClassVar
+from functools import partial
+from typing import Annotated, ClassVar
 
 from mercer import _core
+from mercer._parameters import Length, Parameters
 from mercer._validation import check_positive
 from mercer.basis._choice import choose, distances
 from mercer.errors import ConfigError, DataError
 
+Rate = Annotated[float, partial(check_positive, allow_zero=True, largest=1e20)]
+Power = Annotated[float, partial(check_positive, allow_zero=True, largest=100.0)]
+
 
 @dataclasses.dataclass(frozen=True)
-class Scaling:
+class Scaling(Parameters):
     """Base of the radial scalings u(r), the weight of a neighbour at distance r.
 
     Fields of a subclass are what it takes.
@@ -22,11 +27,6 @@ class Scaling:
     """
 
     name: ClassVar[str]
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = check_positive(getattr(self, field.name), field.name, allow_zero=field.name != "scale")
-            object.__setattr__(self, field.name, value)
 
     def core(self):
         """The function of the C++ core."""
@@ -83,9 +83,9 @@ class RadialScaling(Scaling):
     [0.9922, 0.5, 0.0553, 0.0016]
     """
 
-    rate: float = 1.0
-    scale: float = 2.0
-    exponent: float = 7.0
+    rate: Rate = 1.0
+    scale: Length = 2.0
+    exponent: Power = 7.0
     name: ClassVar[str] = "willatt"
 
 
@@ -109,8 +109,8 @@ class PolynomialScaling(Scaling):
     [0.84375, 0.5, 0.0]
     """
 
-    scale: float = 5.0
-    exponent: float = 1.0
+    scale: Length = 5.0
+    exponent: Power = 1.0
     name: ClassVar[str] = "polynomial"
 
 
@@ -135,8 +135,8 @@ class ExponentialScaling(Scaling):
     [0.5, 0.7311]
     """
 
-    rate: float = 1.0
-    scale: float = 2.0
+    rate: Rate = 1.0
+    scale: Length = 2.0
     name: ClassVar[str] = "exponential"
 
 

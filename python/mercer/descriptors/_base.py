@@ -1,15 +1,16 @@
 """What every descriptor shares: features, their reverse pass, and being a value."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_out
+from mercer._parameters import Parameters, choice, count
+from mercer._validation import as_numbers, check_items, check_mapping, check_out, show
 from mercer.errors import ConfigError, DataError
-from mercer.structures import as_frames, naming_frames, symbols, to_batch
+from mercer.structures import as_frames, naming_frames, species_numbers, symbols, to_batch
 
 #: Atoms closer than this (Angstrom) are a mistake of the input, not an environment.
 MIN_DISTANCE = 1e-3
@@ -19,9 +20,46 @@ DESCRIPTORS = {}
 
 
 def register(cls):
-    """Class decorator: enter a descriptor into `DESCRIPTORS` under the name of the class."""
+    """Class decorator: enter a descriptor into `DESCRIPTORS` under the name of the class.
+
+    Its fields stay frozen, but pipelines of scikit-learn may leave notes of their own on it.
+    """
+    names = {field.name for field in fields(cls)}
+
+    def thaw(change):
+        def checked(self, name, *value):
+            if name in names:
+                raise FrozenInstanceError(f"{cls.__name__}.{name} cannot be changed; see dataclasses.replace")
+            change(self, name, *value)
+
+        return checked
+
+    cls.__setattr__, cls.__delattr__ = thaw(object.__setattr__), thaw(object.__delattr__)
     DESCRIPTORS[cls.__name__] = cls
     return cls
+
+
+def _species(value, name):
+    """Elements as a sorted tuple of atomic numbers, each once."""
+    elements = [value] if isinstance(value, str | int | np.integer) else check_items(
+        value, name, "symbols or atomic numbers, such as ['H', 'C']"
+    )  # fmt: skip
+    numbers = sorted({number for element in elements for number in species_numbers([element], name)})
+    if not numbers:
+        raise ConfigError(f"{name} is empty; give the elements that occur, such as {name}=['H', 'C'].")
+    return tuple(numbers)
+
+
+Species = Annotated[tuple, _species]
+CutoffName = choice(core.cutoff_names)
+#: Atoms of matrices with a row and a column for each.
+AtomCount = count(maximum=10_000)
+
+
+def check_width(descriptor):
+    """ConfigError where the cutoff function does not fit into the cutoff radius."""
+    if descriptor.cutoff_width > descriptor.r_cut and descriptor.cutoff not in ("none", "cosine"):
+        raise ConfigError(f"cutoff_width={descriptor.cutoff_width}: expected at most r_cut={descriptor.r_cut}.")
 
 
 @dataclass(frozen=True)
@@ -86,6 +124,13 @@ class Gradients:
     neighbors: np.ndarray
 
 
+def _word(label):
+    """A label of a column as text: its parts, joined."""
+    if isinstance(label, tuple):
+        return "_".join(map(_word, label))
+    return f"{label:g}" if isinstance(label, float) else str(label)
+
+
 class BoundDescriptor:
     """A descriptor with its rows of some environments: `Descriptor.bind`.
 
@@ -114,23 +159,29 @@ class BoundDescriptor:
 
     def share(self, row_energies):
         """See `Descriptor.share`."""
-        return self._core.share(np.ascontiguousarray(row_energies, dtype=np.float64))
+        row_energies = as_numbers(row_energies, "row_energies")
+        if row_energies.shape != self.shape[:1]:
+            raise DataError(
+                f"row_energies has shape {row_energies.shape}, expected {self.shape[:1]}: one for each row."
+            )
+        return self._core.share(row_energies)
 
     def vjp(self, dY_dX):
         """See `Descriptor.vjp`."""
         self._descriptor._require_differentiable()
-        dY_dX = np.ascontiguousarray(dY_dX, dtype=np.float64)
+        dY_dX = as_numbers(dY_dX, "dY_dX")
         if dY_dX.shape != self.shape:
             raise DataError(f"dY_dX has shape {dY_dX.shape}, expected {self.shape}: that of transform(frames).")
         with naming_frames(self._environments.frames):
             return self._core.vjp(dY_dX)
 
 
-class Descriptor:
+class Descriptor(Parameters):
     """Base of all descriptors: frozen dataclasses whose C++ counterpart is made at first use.
 
     A subclass defines ``_make()``, which returns that counterpart, ``r_cut``, ``species`` (atomic numbers) and
-    ``feature_labels()``.
+    ``feature_labels()``; the types of its fields say what they take (`mercer._parameters`). Each is a transformer of
+    scikit-learn, with nothing to fit.
     """
 
     #: Atoms of other elements than `species` are left out, instead of being an error.
@@ -288,6 +339,39 @@ class Descriptor:
         """
         return self.bind(frames).transform(out)
 
+    def fit(self, X=None, y=None):
+        """Nothing to learn: returns self, as transformers of scikit-learn do."""
+        return self
+
+    def fit_transform(self, X, y=None):
+        """`transform`, for pipelines of scikit-learn."""
+        return self.transform(X)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(),
+            input_tags=InputTags(two_d_array=False),
+            requires_fit=False,
+        )
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns, what `feature_labels` says in one word each.
+
+        Examples
+        --------
+        >>> from mercer import InversePowers
+        >>> InversePowers("H", pair_powers=[1, 2], triple_powers=[]).get_feature_names_out().tolist()
+        ['H_H_1', 'H_H_2']
+        """
+        return np.array([_word(label) for label in self.feature_labels()], dtype=object)
+
     def gradients(self, frames, out=None):
         """Derivatives of every row with respect to the positions of the atoms that change it.
 
@@ -382,13 +466,15 @@ class Descriptor:
         >>> Descriptor.from_dict(soap.to_dict()) == soap
         True
         """
-        parameters = dict(parameters)
+        parameters = dict(check_mapping(parameters, "descriptor", "a mapping of its type and parameters"))
         name = parameters.pop("type", cls.__name__)
-        if name not in DESCRIPTORS:
-            raise ConfigError(f"descriptor type={name!r} is unknown; choose one of {', '.join(DESCRIPTORS)}.")
-        kind = DESCRIPTORS[name]
-        unknown = sorted(set(parameters) - {field.name for field in fields(kind)})
+        if not isinstance(name, str) or name not in DESCRIPTORS:
+            raise ConfigError(f"descriptor type={show(name)} is unknown; choose one of {', '.join(DESCRIPTORS)}.")
+        known = {field.name: field.default is MISSING for field in fields(DESCRIPTORS[name]) if field.init}
+        unknown = [key for key in parameters if key not in known]
         if unknown:
-            known = ", ".join(field.name for field in fields(kind))
-            raise ConfigError(f"{name}: unknown parameter {unknown[0]!r}; expected {known}.")
-        return kind(**parameters)
+            raise ConfigError(f"descriptor {name}: unknown parameter {unknown[0]!r}; expected {', '.join(known)}.")
+        missing = [key for key, needed in known.items() if needed and key not in parameters]
+        if missing:
+            raise ConfigError(f"descriptor {name}: {missing[0]} is missing.")
+        return DESCRIPTORS[name](**parameters)

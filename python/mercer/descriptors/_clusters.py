@@ -2,14 +2,35 @@
 
 import itertools
 from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
 
 import numpy as np
 
-from mercer._core import core
-from mercer._validation import check_choice, check_positive
-from mercer.descriptors._base import Descriptor
+from mercer._parameters import Length
+from mercer._validation import check_items, check_positive
+from mercer.descriptors._base import CutoffName, Descriptor, check_width
 from mercer.errors import ConfigError
 from mercer.structures import species_numbers, symbols
+
+
+def _kinds(value, name):
+    """Tuples of atomic numbers from symbols or numbers; 0, "*" and None are any element."""
+
+    def number(element):
+        anything = element is None or (isinstance(element, str | int | np.integer) and element in (0, "*"))
+        return 0 if anything and element is not False else species_numbers([element], name)[0]
+
+    what, of_kind = "a list of kinds, such as [('O', 'H')]", "elements, such as ('O', 'H')"
+    kinds = [check_items(kind, f"a kind of {name}", of_kind) for kind in check_items(value, name, what)]
+    found = tuple(tuple(int(number(element)) for element in kind) for kind in kinds)
+    if not found:
+        raise ConfigError(f"{name} is empty; give at least one, or None for all kinds of the species.")
+    return found
+
+
+def _scales(value, name):
+    values = check_items(value, name, "a number for each coordinate", single=True)
+    return tuple(check_positive(scale, name, smallest=1e-20, largest=1e20) for scale in values)
 
 
 @dataclass(frozen=True)
@@ -20,42 +41,31 @@ class ClusterDescriptor(Descriptor):
     """
 
     _: KW_ONLY
-    kinds: tuple | None = None
-    cutoff: str = "shifted_cosine"
-    cutoff_width: float = 0.5
-    scales: tuple | None = None
+    kinds: Annotated[tuple, _kinds] | None = None
+    cutoff: CutoffName = "shifted_cosine"
+    cutoff_width: Length = 0.5
+    scales: Annotated[tuple, _scales] | None = None
 
     def __post_init__(self):
         """Turn every argument into its one plain form, and check all of them now."""
-
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
+        super().__post_init__()
+        check_width(self)
         name = type(self).__name__
-        put("r_cut", check_positive(self.r_cut, "r_cut"))
-        check_choice(self.cutoff, core.cutoff_names(), "cutoff")
-        put("cutoff_width", check_positive(self.cutoff_width, "cutoff_width"))
-        if self.cutoff_width > self.r_cut and self.cutoff not in ("none", "cosine"):
-            raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
-        if self.species is not None:
-            species = [self.species] if isinstance(self.species, str | int | np.integer) else self.species
-            numbers = sorted({number for element in species for number in species_numbers([element])})
-            if not numbers:
-                raise ConfigError(f"{name}: species is empty; give the elements that occur, or None for any.")
-            put("species", tuple(numbers))
-        kinds = self._all_kinds() if self.kinds is None else _kinds(self.kinds)
+        kinds = self._all_kinds() if self.kinds is None else self.kinds
         for kind in kinds:
             if len(kind) != self.order:
-                raise ConfigError(f"{name}: kind {kind} has {len(kind)} elements, expected {self.order}.")
+                raise ConfigError(f"{name}: kinds: {kind} has {len(kind)} elements, expected {self.order}.")
             strange = set(kind) - {0} - set(self.species or kind)
             if strange:
-                raise ConfigError(f"{name}: {symbols([min(strange)])[0]} of kind {kind} is not among the species.")
-        put("kinds", kinds)
-        if self.scales is not None:
-            scales = tuple(check_positive(float(s), "scales") for s in np.atleast_1d(self.scales))
-            if len(scales) != self._n_coordinates:
-                raise ConfigError(f"scales={scales}: expected {self._n_coordinates}, one for each coordinate.")
-            put("scales", scales)
+                raise ConfigError(f"{name}: kinds: {symbols([min(strange)])[0]} of {kind} is not among the species.")
+        object.__setattr__(self, "kinds", kinds)
+        if self.scales is not None and len(self.scales) != self._n_coordinates:
+            raise ConfigError(f"scales={self.scales}: expected {self._n_coordinates}, one for each coordinate.")
+
+    def get_params(self, deep=True):
+        """Parameters by name; where `kinds` are all of the species they are None, so that they follow the species."""
+        parameters = super().get_params(deep)
+        return parameters | ({"kinds": None} if self.kinds == self._all_kinds() else {})
 
     @property
     def ignore_unknown(self):
@@ -83,15 +93,3 @@ class ClusterDescriptor(Descriptor):
     def kind_labels(self):
         """The chemical symbols of each kind ("*" for any element), in the order of the groups of `rows`."""
         return [tuple(symbols([z])[0] if z else "*" for z in kind) for kind in self.kinds]
-
-
-def _kinds(kinds):
-    """Tuples of atomic numbers from symbols or numbers; 0, "*" and None are any element."""
-
-    def number(element):
-        return 0 if element in (0, None, "*") else species_numbers([element])[0]
-
-    found = tuple(tuple(int(number(element)) for element in kind) for kind in kinds)
-    if not found:
-        raise ConfigError("kinds is empty; give at least one, or None for all kinds of the species.")
-    return found

@@ -1,15 +1,23 @@
 """The parameters that descriptors of the neighbour density share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count, check_out, check_positive
-from mercer.descriptors._base import Descriptor, Gradients
+from mercer._parameters import Flag, Length, choice, count
+from mercer._validation import as_numbers, check_choice, check_number, check_out, check_positive, show
+from mercer.descriptors._base import CutoffName, Descriptor, Gradients, check_width
 from mercer.errors import ConfigError, DataError
-from mercer.structures import species_numbers
+
+#: Beyond these the density is made of noise, and tables take minutes.
+RadialCount = count(maximum=500)
+AngularMomentum = count(minimum=0, maximum=100)
+#: A row of more takes a gigabyte.
+MAX_FEATURES = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,41 +102,30 @@ class DensityDescriptor(Descriptor):
     """Keywords of descriptors of the neighbour density; subclasses add species, r_cut, n_max, sigma."""
 
     _: KW_ONLY
-    radial_basis: str = "gto"
+    radial_basis: choice(core.radial_basis_parameters) = "gto"
     radial_options: Mapping | None = None
-    cutoff: str = "shifted_cosine"
-    cutoff_width: float = 0.5
+    cutoff: CutoffName = "shifted_cosine"
+    cutoff_width: Length = 0.5
     radial_scaling: Mapping | None = None
-    central_weight: float = 1.0
-    central_in_all_species: bool = False
+    central_weight: Annotated[float, partial(check_number, smallest=-1e6, largest=1e6)] = 1.0
+    central_in_all_species: Flag = False
     channels: tuple | None = None
-    normalize: bool = True
-    ignore_unknown: bool = False
+    normalize: Flag = True
+    ignore_unknown: Flag = False
 
     def __post_init__(self):
         """Turn every argument into its one plain form, and check all of them now."""
-
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        put("species", _species(self.species))
-        put("r_cut", check_positive(self.r_cut, "r_cut"))
-        put("n_max", check_count(self.n_max, "n_max"))
-        put("sigma", check_positive(self.sigma, "sigma"))
-        check_choice(self.radial_basis, core.radial_basis_parameters(), "radial_basis")
-        check_choice(self.cutoff, core.cutoff_names(), "cutoff")
-        put("cutoff_width", check_positive(self.cutoff_width, "cutoff_width"))
-        if self.cutoff_width > self.r_cut and self.cutoff not in ("none", "cosine"):
-            raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
+        super().__post_init__()
+        check_width(self)
         known = core.radial_basis_parameters()[self.radial_basis]
-        put("radial_options", _options(self.radial_options, "radial_options", known))
-        put("radial_scaling", _scaling(self.radial_scaling))
-        if np.ndim(self.central_weight) != 0 or not np.isfinite(self.central_weight):
-            raise ConfigError(f"central_weight={self.central_weight!r}: expected a finite number.")
-        put("central_weight", float(self.central_weight))
-        put("channels", _channels(self.channels, len(self.species)))
-        for flag in ("central_in_all_species", "normalize", "ignore_unknown"):
-            put(flag, bool(getattr(self, flag)))
+        object.__setattr__(self, "radial_options", _options(self.radial_options, "radial_options", known))
+        object.__setattr__(self, "radial_scaling", _scaling(self.radial_scaling))
+        object.__setattr__(self, "channels", _channels(self.channels, len(self.species)))
+        if self.n_features > MAX_FEATURES:
+            raise ConfigError(
+                f"{type(self).__name__}: n_max={self.n_max} with {self.n_channels} species or channels makes "
+                f"{self.n_features} features; take fewer, or combine species by channels."
+            )
         try:
             core.RadialScaling(**dict(self.radial_scaling or ()))
         except ValueError as error:
@@ -242,24 +239,16 @@ class DensityDescriptor(Descriptor):
         return parameters
 
 
-def _species(species):
-    species = [species] if isinstance(species, str | int | np.integer) else species
-    if not isinstance(species, Iterable):
-        raise ConfigError(f"species={species!r}: expected symbols or atomic numbers, such as species=['H', 'C'].")
-    numbers = sorted({number for element in species for number in species_numbers([element])})
-    if not numbers:
-        raise ConfigError("species is empty; give the elements that occur, such as species=['H', 'C'].")
-    return tuple(numbers)
-
-
 def _options(options, name, known):
     """A mapping of names to numbers as a sorted tuple of pairs, which can be hashed."""
     if options is None:
         return None
     try:
+        if isinstance(options, str | bytes):
+            raise TypeError
         options = dict(options)
     except (TypeError, ValueError):
-        raise ConfigError(f"{name}={options!r}: expected a dict.") from None
+        raise ConfigError(f"{name}={show(options)}: expected a dict.") from None
     for key in options:
         check_choice(key, known, f"a key of {name}")
     return tuple(
@@ -286,7 +275,10 @@ def _scaling(options):
 def _channels(channels, n_species):
     if channels is None:
         return None
-    matrix = np.asarray(channels, dtype=float)
+    try:
+        matrix = as_numbers(channels, "channels")
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     if matrix.ndim != 2 or len(matrix) != n_species or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
         raise ConfigError(
             f"channels has shape {matrix.shape}; expected ({n_species}, n_channels), finite: a row for each species "

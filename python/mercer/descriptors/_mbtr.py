@@ -1,18 +1,28 @@
 """What the many-body tensor representation of structures and that of atoms share."""
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count, check_out, check_positive, nearest
-from mercer.descriptors._base import Descriptor
-from mercer.errors import ConfigError
-from mercer.structures import naming_frames, species_numbers, symbols
+from mercer._parameters import Flag, Length, NotNegative, Parameters, Positive, choice
+from mercer._validation import (
+    as_numbers,
+    check_choice,
+    check_count,
+    check_items,
+    check_number,
+    check_out,
+    check_positive,
+    nearest,
+    show,
+)
+from mercer.descriptors._base import CutoffName, Descriptor, Species, check_width
+from mercer.errors import ConfigError, DataError
+from mercer.structures import naming_frames, symbols
 
 #: A larger share of the weight of tuples beside the grid is worth a warning.
 OUTSIDE = 0.01
@@ -33,8 +43,47 @@ class Label(NamedTuple):
     x: float
 
 
+def _grid(grid, name):
+    values = check_items(grid, name, "(first, last, n)")
+    if len(values) != 3:
+        raise ConfigError(f"{name}={show(grid)}: expected (first, last, n).")
+    first, last = (check_number(value, f"{name}: {end}") for value, end in zip(values, ("first", "last"), strict=False))
+    if not first < last:
+        raise ConfigError(f"{name}={show(grid)}: expected first < last.")
+    return first, last, check_count(values[2], f"{name}: n", minimum=2, maximum=1_000_000)
+
+
+def _weight(weight, name):
+    """A tuple of factors, each a sorted tuple of its parameters with the function and the edges."""
+    if isinstance(weight, str | Mapping):
+        weight = [weight]
+    try:
+        factors = [
+            dict(WEIGHTS.get(factor, {"function": factor}) if isinstance(factor, str) else factor) for factor in weight
+        ]
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{name}={show(weight)}: expected a name, a mapping with the function, or a list of these."
+        ) from None
+    functions = dict(core.mbtr_weights())
+    out = []
+    for factor in factors:
+        function = factor.pop("function", None)
+        check_choice(function, functions, "weight")
+        known = functions[function]
+        edges = check_choice(factor.pop("edges", "legs" if "r_cut" in known else "all"), ("legs", "all"), "edges")
+        for key in [*factor, *known]:
+            if key not in known or key not in factor:
+                raise ConfigError(f"weight {function!r}: {key!r} is {'unknown' if key in factor else 'missing'}; "
+                                  f"expected {', '.join(known) or 'no parameters'}, and perhaps edges.")  # fmt: skip
+        numbers = {key: check_positive(value, f"weight {function!r}: {key}") for key, value in factor.items()}
+        if function != "unity":
+            out.append(tuple(sorted({"function": function, "edges": edges, **numbers}.items())))
+    return tuple(out)
+
+
 @dataclass(frozen=True)
-class MBTRPart:
+class MBTRPart(Parameters):
     r"""One tensor of an MBTR: :math:`f_k(x, z) = \sum_{tuples} w_k D(x, g_k)`.
 
     Parameters
@@ -81,42 +130,26 @@ class MBTRPart:
         For a parameter outside its range, naming it.
     """
 
-    geometry: str
-    grid: tuple
-    sigma: float
-    weight: tuple = ()
-    threshold: float = 0.0
-    r_cut: float | None = None
-    cutoff: str = "shifted_cosine"
-    cutoff_width: float = 0.5
-    broadening: str = "normal"
-    values: str = "integral"
-    centered: bool = True
-    normalized: bool = True
+    geometry: choice(lambda: [name for name, _ in core.mbtr_geometries()])
+    grid: Annotated[tuple, _grid]
+    sigma: Positive
+    weight: Annotated[tuple, _weight] = ()
+    threshold: NotNegative = 0.0
+    r_cut: Length | None = None
+    cutoff: CutoffName = "shifted_cosine"
+    cutoff_width: Length = 0.5
+    broadening: choice(core.mbtr_broadenings) = "normal"
+    values: choice(("integral", "average", "point")) = "integral"
+    centered: Flag = True
+    normalized: Flag = True
 
     def __post_init__(self):
         """Turn every argument into its one plain form, and check all of them now."""
-
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        check_choice(self.geometry, [name for name, _ in core.mbtr_geometries()], "geometry")
-        put("grid", _grid(self.grid))
-        put("sigma", check_positive(self.sigma, "sigma"))
-        put("weight", _weight(self.weight))
-        put("threshold", check_positive(self.threshold, "threshold", allow_zero=True))
+        super().__post_init__()
         if self.threshold >= 1:
             raise ConfigError(f"threshold={self.threshold}: expected a number below 1.")
-        check_choice(self.cutoff, core.cutoff_names(), "cutoff")
-        put("cutoff_width", check_positive(self.cutoff_width, "cutoff_width"))
         if self.r_cut is not None:
-            put("r_cut", check_positive(self.r_cut, "r_cut"))
-            if self.cutoff not in ("none", "cosine") and self.cutoff_width > self.r_cut:
-                raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
-        check_choice(self.broadening, core.mbtr_broadenings(), "broadening")
-        check_choice(self.values, ("integral", "average", "point"), "values")
-        put("centered", bool(self.centered))
-        put("normalized", bool(self.normalized))
+            check_width(self)
 
     @property
     def k(self):
@@ -141,7 +174,7 @@ class MBTRPart:
         if isinstance(part, cls):
             return part
         if not isinstance(part, Mapping):
-            raise ConfigError(f"{name}={part!r}: expected a mapping with geometry, grid and sigma, or an MBTRPart.")
+            raise ConfigError(f"{name}={show(part)}: expected a mapping with geometry, grid and sigma, or an MBTRPart.")
         known = [field.name for field in fields(cls)]
         for key in part:
             if key not in known:
@@ -171,47 +204,6 @@ class MBTRPart:
         return core.MbtrPart(order=self.k, first=first, last=last, n=n, weights=weights, **same)
 
 
-def _grid(grid):
-    try:
-        first, last, n = grid
-        first, last = float(first), float(last)
-    except (TypeError, ValueError):
-        raise ConfigError(f"grid={grid!r}: expected (first, last, n).") from None
-    n = check_count(n, "grid: n", minimum=2)
-    if not (math.isfinite(first) and math.isfinite(last) and first < last):
-        raise ConfigError(f"grid={grid!r}: expected first < last, both finite.")
-    return first, last, n
-
-
-def _weight(weight):
-    """A tuple of factors, each a sorted tuple of its parameters with the function and the edges."""
-    if isinstance(weight, str | Mapping):
-        weight = [weight]
-    try:
-        factors = [
-            dict(WEIGHTS.get(factor, {"function": factor}) if isinstance(factor, str) else factor) for factor in weight
-        ]
-    except (TypeError, ValueError):
-        raise ConfigError(
-            f"weight={weight!r}: expected a name, a mapping with the function, or a list of these."
-        ) from None
-    functions = dict(core.mbtr_weights())
-    out = []
-    for factor in factors:
-        function = factor.pop("function", None)
-        check_choice(function, functions, "weight")
-        known = functions[function]
-        edges = check_choice(factor.pop("edges", "legs" if "r_cut" in known else "all"), ("legs", "all"), "edges")
-        for key in [*factor, *known]:
-            if key not in known or key not in factor:
-                raise ConfigError(f"weight {function!r}: {key!r} is {'unknown' if key in factor else 'missing'}; "
-                                  f"expected {', '.join(known) or 'no parameters'}, and perhaps edges.")  # fmt: skip
-        numbers = {key: check_positive(value, f"weight {function!r}: {key}") for key, value in factor.items()}
-        if function != "unity":
-            out.append(tuple(sorted({"function": function, "edges": edges, **numbers}.items())))
-    return tuple(out)
-
-
 def _factor(parameters):
     parameters = dict(parameters)
     return parameters.pop("function"), parameters, parameters.pop("edges") == "legs"
@@ -221,15 +213,15 @@ def _factor(parameters):
 class TensorDescriptor(Descriptor):
     """Keywords of MBTR and LMBTR."""
 
-    species: tuple
+    species: Species
     _: KW_ONLY
-    k2: MBTRPart | None = None
-    k3: MBTRPart | None = None
-    k4: MBTRPart | None = None
+    k2: Annotated[MBTRPart, MBTRPart.of] | None = None
+    k3: Annotated[MBTRPart, MBTRPart.of] | None = None
+    k4: Annotated[MBTRPart, MBTRPart.of] | None = None
     correlation: tuple | None = None
     normalization: str = "none"
-    ignore_unknown: bool = False
-    max_tuples: float = 1e8
+    ignore_unknown: Flag = False
+    max_tuples: Positive = 1e8
 
     #: Those k that are fields, what rows may be divided by, and the class of the core.
     _orders = (2, 3, 4)
@@ -238,31 +230,19 @@ class TensorDescriptor(Descriptor):
 
     def __post_init__(self):
         """Turn every argument into its one plain form, and check all of them now."""
-
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        given = self.species
-        numbers = {species_numbers([s])[0] for s in ([given] if isinstance(given, str | int | np.integer) else given)}
-        if not numbers:
-            raise ConfigError(f"{type(self).__name__}: species is empty; give the elements that occur.")
-        put("species", tuple(int(number) for number in sorted(numbers)))
-        for k in self._orders:
-            name = f"k{k}"
-            if getattr(self, name) is not None:
-                put(name, MBTRPart.of(getattr(self, name), name))
-                if getattr(self, name).k != k:
-                    known = ", ".join(n for n, order in core.mbtr_geometries() if order == k)
-                    geometry = getattr(self, name).geometry
-                    raise ConfigError(f"{name}: geometry={geometry!r} is no function of {k} atoms; expected {known}.")
+        super().__post_init__()
+        for k, part in self.parts.items():
+            if part.k != k:
+                known = ", ".join(n for n, order in core.mbtr_geometries() if order == k)
+                raise ConfigError(
+                    f"k{k}: geometry={part.geometry!r} is a function of {part.k} atoms, not of {k}; expected {known}."
+                )
         if not self.parts:
             raise ConfigError(f"{type(self).__name__}: no parts are given; give at least one of "
                               f"{', '.join(f'k{k}' for k in self._orders)}.")  # fmt: skip
         if self.correlation is not None:
-            put("correlation", _correlation(self.correlation, len(self.species)))
+            object.__setattr__(self, "correlation", _correlation(self.correlation, len(self.species)))
         check_choice(self.normalization, self._normalizations, "normalization")
-        put("ignore_unknown", bool(self.ignore_unknown))
-        put("max_tuples", check_positive(self.max_tuples, "max_tuples"))
         self._core  # noqa: B018  the core checks the rest
 
     @property
@@ -364,9 +344,9 @@ class TensorDescriptor(Descriptor):
 
 def _correlation(correlation, n_species):
     try:
-        array = np.asarray(correlation, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ConfigError(f"correlation={correlation!r}: expected an array of numbers.") from None
+        array = as_numbers(correlation, "correlation")
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     if array.ndim != 2 or array.shape[1] != n_species or len(array) == 0 or not np.isfinite(array).all():
         raise ConfigError(
             f"correlation has shape {array.shape}; expected (n_elements, {n_species}), a column for each of the "

@@ -1,6 +1,10 @@
 """What descriptors of whole structures share: a row for every frame."""
 
+from mercer._parameters import choice
 from mercer.descriptors._base import Descriptor
+
+#: Of distances.
+Unit = choice(("angstrom", "bohr"))
 
 
 class StructureDescriptor(Descriptor):

@@ -1,15 +1,11 @@
 """The SOAP power spectrum of the average environment of a structure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from mercer._core import core
-from mercer.descriptors._base import register
+from mercer.descriptors._base import Species, register
 from mercer.descriptors.soap import SOAP
 from mercer.errors import ConfigError
-from mercer.structures import species_numbers
 
 
 @register
@@ -33,19 +29,8 @@ class AverageSOAP(SOAP):
     (1, 144)
     """
 
-    centers: tuple | None = field(default=None, kw_only=True)
+    centers: Species | None = field(default=None, kw_only=True)
     per_frame = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.centers is not None:
-            given = [self.centers] if isinstance(self.centers, str | int | np.integer) else self.centers
-            if not isinstance(given, Iterable):
-                raise ConfigError(f"centers={given!r}: expected symbols or atomic numbers, such as centers=['O'].")
-            numbers = sorted({number for element in given for number in species_numbers([element])})
-            if not numbers:
-                raise ConfigError("centers is empty; give elements, or leave it out for all atoms.")
-            object.__setattr__(self, "centers", tuple(numbers))
 
     def _make(self):
         try:

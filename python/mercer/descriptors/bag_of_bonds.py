@@ -5,13 +5,27 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count
+from mercer._parameters import Flag
+from mercer._validation import check_count, show
 from mercer.descriptors._base import register
-from mercer.descriptors._structure import StructureDescriptor
+from mercer.descriptors._structure import StructureDescriptor, Unit
 from mercer.errors import ConfigError
 from mercer.structures import as_frames, species_numbers, symbols
+
+
+def _room(value, name):
+    """Sorted pairs (atomic number, how many), each element once."""
+    try:
+        entries = [(z, n) for z, n in (value.items() if isinstance(value, Mapping) else value)]
+    except (TypeError, ValueError):
+        entries = []
+    room = sorted((species_numbers([z], name)[0], check_count(n, f"{name} of {z}", maximum=10_000)) for z, n in entries)
+    if not room or len({z for z, _ in room}) < len(room):
+        raise ConfigError(f"{name}={show(value)}: expected a number for each element, each element once.")
+    return tuple(room)
 
 
 @register
@@ -45,26 +59,13 @@ class BagOfBonds(StructureDescriptor):
     array([[ 0.5 ,  0.5 , 73.52,  0.66,  8.26,  8.26]])
     """
 
-    max_atoms: Mapping | tuple
+    max_atoms: Annotated[tuple, _room]
     _: KW_ONLY
-    diagonal: bool = True
-    unit: str = "angstrom"
+    diagonal: Flag = True
+    unit: Unit = "angstrom"
 
     #: All pairs of atoms; frames must not be periodic.
     r_cut = math.inf
-
-    def __post_init__(self):
-        try:
-            given = self.max_atoms.items() if isinstance(self.max_atoms, Mapping) else self.max_atoms
-            entries = [(z, n) for z, n in given]
-        except (TypeError, ValueError):
-            entries = []
-        room = sorted((int(species_numbers([z])[0]), check_count(n, f"max_atoms of {z}")) for z, n in entries)
-        if not room or len({z for z, _ in room}) < len(room):
-            raise ConfigError(f"max_atoms={self.max_atoms!r}: expected a number for each element, each element once.")
-        object.__setattr__(self, "max_atoms", tuple(room))
-        object.__setattr__(self, "diagonal", bool(self.diagonal))
-        check_choice(self.unit, ("angstrom", "bohr"), "unit")
 
     @staticmethod
     def largest(frames):

@@ -2,14 +2,25 @@
 
 import itertools
 from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
 
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_count
-from mercer.descriptors._base import register
+from mercer._parameters import Flag, Length, count
+from mercer._validation import check_count, check_items
+from mercer.descriptors._base import Species, register
 from mercer.descriptors._clusters import ClusterDescriptor
 from mercer.errors import ConfigError
+
+
+def _permutations(value, name):
+    """Distinct tuples of integers."""
+    found = [
+        tuple(check_count(d, name, minimum=0) for d in check_items(permutation, f"one of {name}"))
+        for permutation in check_items(value, name, "a list of permutations")
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 @register
@@ -56,28 +67,20 @@ class ClusterDistances(ClusterDescriptor):
     array([[1.526, 0.969, 0.969, 1.   ]])
     """
 
-    species: tuple | None
-    r_cut: float
-    order: int = 3
+    species: Species | None
+    r_cut: Length
+    order: count(minimum=2, maximum=5) = 3
     _: KW_ONLY
-    compact: bool = True
-    permutations: tuple | None = None
+    compact: Flag = True
+    permutations: Annotated[tuple, _permutations] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "order", check_count(self.order, "order", minimum=2))
-        if self.order > 5:
-            raise ConfigError(f"order={self.order}: expected 2 to 5 atoms.")
-        object.__setattr__(self, "compact", bool(self.compact))
-        if self.permutations is not None:
-            object.__setattr__(self, "permutations", self._distinct(self.permutations))
         super().__post_init__()
-
-    def _distinct(self, permutations):
-        found = tuple(dict.fromkeys(tuple(int(d) for d in permutation) for permutation in permutations))
-        for permutation in found:
+        for permutation in self.permutations or ():
             if sorted(permutation) != list(range(self._n_coordinates)):
-                raise ConfigError(f"permutation {permutation}: expected each of 0 .. {self._n_coordinates - 1} once.")
-        return found if len(found) > 1 else None
+                raise ConfigError(f"permutations: {permutation}: expected each of 0 .. {self._n_coordinates - 1} once.")
+        if len(self.permutations or ()) < 2:
+            object.__setattr__(self, "permutations", None)
 
     @property
     def _n_coordinates(self):

@@ -4,20 +4,16 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from mercer._core import core
-from mercer._validation import check_choice, check_count
-from mercer.descriptors._base import register
-from mercer.descriptors._structure import StructureDescriptor
+from mercer._parameters import choice
+from mercer.descriptors._base import AtomCount, register
+from mercer.descriptors._structure import StructureDescriptor, Unit
 
 PERMUTATIONS = ("none", "sorted_l2", "eigenspectrum")
+Permutation = choice(PERMUTATIONS)
 
 
 class AtomMatrix(StructureDescriptor):
     """What matrices with a row and a column for every atom share; fields n_atoms_max, permutation, and mostly unit."""
-
-    def __post_init__(self):
-        object.__setattr__(self, "n_atoms_max", check_count(self.n_atoms_max, "n_atoms_max"))
-        check_choice(self.permutation, PERMUTATIONS, "permutation")
-        check_choice(getattr(self, "unit", "angstrom"), ("angstrom", "bohr"), "unit")
 
     def _make(self):
         return getattr(core, type(self).__name__)(self.n_atoms_max, self.permutation, self.unit)
@@ -58,10 +54,10 @@ class CoulombMatrix(AtomMatrix):
     array([[73.52,  8.26,  8.26,  8.26,  0.5 ,  0.66,  8.26,  0.66,  0.5 ]])
     """
 
-    n_atoms_max: int
+    n_atoms_max: AtomCount
     _: KW_ONLY
-    permutation: str = "sorted_l2"
-    unit: str = "angstrom"
+    permutation: Permutation = "sorted_l2"
+    unit: Unit = "angstrom"
 
     #: All pairs of atoms; frames must not be periodic.
     r_cut = math.inf
@@ -90,13 +86,10 @@ class InverseDistances(StructureDescriptor):
     array([[1.032, 1.032, 0.655]])
     """
 
-    n_atoms_max: int
+    n_atoms_max: AtomCount
 
     #: All pairs of atoms; frames must not be periodic.
     r_cut = math.inf
-
-    def __post_init__(self):
-        object.__setattr__(self, "n_atoms_max", check_count(self.n_atoms_max, "n_atoms_max"))
 
     def _make(self):
         return core.InverseDistances(self.n_atoms_max)

@@ -1,11 +1,14 @@
 """The Ewald sum matrix."""
 
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Annotated
 
 from mercer._core import core
+from mercer._parameters import Length, Positive
 from mercer._validation import check_positive
-from mercer.descriptors._base import register
-from mercer.descriptors.coulomb_matrix import AtomMatrix
+from mercer.descriptors._base import AtomCount, register
+from mercer.descriptors.coulomb_matrix import AtomMatrix, Permutation
 from mercer.errors import ConfigError
 
 
@@ -48,23 +51,20 @@ class EwaldMatrix(AtomMatrix):
     array([[-117.47,  -36.13,  -36.13,  -49.18]])
     """
 
-    n_atoms_max: int
+    n_atoms_max: AtomCount
     _: KW_ONLY
-    permutation: str = "sorted_l2"
-    accuracy: float = 1e-10
-    weight: float = 1.0
-    alpha: float | None = None
-    real_cutoff: float | None = None
-    reciprocal_cutoff: float | None = None
+    permutation: Permutation = "sorted_l2"
+    accuracy: Positive = 1e-10
+    weight: Annotated[float, partial(check_positive, smallest=1e-6, largest=1e6)] = 1.0
+    alpha: Positive | None = None
+    real_cutoff: Length | None = None
+    reciprocal_cutoff: Positive | None = None
 
     #: Needs no neighbours.
     r_cut = 0.0
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("accuracy", "weight", "alpha", "real_cutoff", "reciprocal_cutoff"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_positive(getattr(self, name), name))
         self._core  # noqa: B018  the core checks the rest
 
     def _make(self):

@@ -2,17 +2,30 @@
 
 import itertools
 import math
-import operator
 from dataclasses import KW_ONLY, dataclass
-
-import numpy as np
+from typing import Annotated
 
 from mercer._core import core
-from mercer._validation import check_choice, check_positive
-from mercer.descriptors._base import register
+from mercer._parameters import Length
+from mercer._validation import check_count, check_items, check_positive, show
+from mercer.descriptors._base import CutoffName, Species, check_width, register
 from mercer.descriptors._structure import StructureDescriptor
 from mercer.errors import ConfigError
-from mercer.structures import species_numbers, symbols
+from mercer.structures import symbols
+
+
+def _range(value, name):
+    """A length, which may be infinite."""
+    return value if isinstance(value, float) and value == math.inf else check_positive(value, name, largest=1e6)
+
+
+def _powers(value, name):
+    """Different integers in rising order."""
+    given = check_items(value, name, "different integers from 1 to 64")
+    powers = tuple(sorted({check_count(m, name, maximum=64) for m in given}))
+    if len(powers) < len(given):
+        raise ConfigError(f"{name}={show(value)}: expected different integers from 1 to 64.")
+    return powers
 
 
 @register
@@ -54,37 +67,21 @@ class InversePowers(StructureDescriptor):
     array([[0.66, 0.43, 2.06, 2.13, 0.  , 0.  ]])
     """
 
-    species: tuple
-    r_cut: float | None = None
+    species: Species
+    r_cut: Annotated[float, _range] | None = None
     _: KW_ONLY
-    pair_powers: tuple = (1, 2, 3, 4, 5, 6)
-    triple_powers: tuple = (1, 2, 3)
-    cutoff: str = "shifted_cosine"
-    cutoff_width: float = 1.0
+    pair_powers: Annotated[tuple, _powers] = (1, 2, 3, 4, 5, 6)
+    triple_powers: Annotated[tuple, _powers] = (1, 2, 3)
+    cutoff: CutoffName = "shifted_cosine"
+    cutoff_width: Length = 1.0
 
     def __post_init__(self):
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        species = [self.species] if isinstance(self.species, str | int | np.integer) else self.species
-        put("species", tuple(sorted({int(species_numbers([element])[0]) for element in species})))
-        check_choice(self.cutoff, core.cutoff_names(), "cutoff")
-        put("cutoff_width", check_positive(self.cutoff_width, "cutoff_width"))
-        endless = self.r_cut is None or self.r_cut == math.inf
-        put("r_cut", math.inf if endless else check_positive(self.r_cut, "r_cut"))
-        if self.cutoff_width > self.r_cut and self.cutoff not in ("none", "cosine"):
-            raise ConfigError(f"cutoff_width={self.cutoff_width}: expected at most r_cut={self.r_cut}.")
-        for name in ("pair_powers", "triple_powers"):
-            given = getattr(self, name)
-            try:
-                powers = tuple(sorted({operator.index(m) for m in given}))
-            except TypeError:
-                powers = (0,)
-            if not all(1 <= m <= 64 for m in powers) or len(powers) < len(given):
-                raise ConfigError(f"{name}={given!r}: expected different integers from 1 to 64.")
-            put(name, powers)
-        if not self.species or not (self.pair_powers or self.triple_powers):
-            raise ConfigError("InversePowers: no features; give species, and pair_powers or triple_powers.")
+        super().__post_init__()
+        if self.r_cut is None:
+            object.__setattr__(self, "r_cut", math.inf)
+        check_width(self)
+        if not (self.pair_powers or self.triple_powers):
+            raise ConfigError("InversePowers: no features; give pair_powers or triple_powers.")
 
     def _make(self):
         return core.InversePowers(

@@ -1,6 +1,7 @@
 """The many-body tensor representation of structures."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class MBTR(TensorDescriptor, StructureDescriptor):
     [(2, ('H', 'H')), (2, ('H', 'O')), (3, ('H', 'H', 'O')), (3, ('H', 'O', 'H'))]
     """
 
-    k1: MBTRPart | None = None
+    k1: Annotated[MBTRPart, MBTRPart.of] | None = None
 
     _orders = (1, 2, 3, 4)
     _normalizations = ("none", "l2", "n_atoms", "valle_oganov")

@@ -1,14 +1,23 @@
 """Distances of pairs of atoms."""
 
 from dataclasses import KW_ONLY, dataclass
-
-import numpy as np
+from functools import partial
+from typing import Annotated
 
 from mercer._core import core
-from mercer._validation import check_positive
-from mercer.descriptors._base import register
+from mercer._parameters import Length
+from mercer._validation import check_items, check_number, check_positive, show
+from mercer.descriptors._base import Species, register
 from mercer.descriptors._clusters import ClusterDescriptor
 from mercer.errors import ConfigError
+
+
+def _exponents(value, name):
+    powers = check_items(value, name, "integers other than 0", single=True)
+    found = tuple(check_number(power, name, smallest=-64, largest=64) for power in powers)
+    if not found or any(power != int(power) or power == 0 for power in found):
+        raise ConfigError(f"{name}={show(value)}: expected integers other than 0, at least one.")
+    return tuple(map(int, found))
 
 
 @register
@@ -57,24 +66,14 @@ class PairDistance(ClusterDescriptor):
            [1.526, 1.   ]])
     """
 
-    species: tuple | None
-    r_cut: float
+    species: Species | None
+    r_cut: Length
     _: KW_ONLY
-    exponents: tuple = (1,)
-    tail_exponent: float = 0.0
-    tail_range: float = 1.0
+    exponents: Annotated[tuple, _exponents] = (1,)
+    tail_exponent: Annotated[float, partial(check_positive, allow_zero=True, largest=64)] = 0.0
+    tail_range: Annotated[float, partial(check_positive, smallest=1e-6, largest=1e6)] = 1.0
 
     order = 2
-
-    def __post_init__(self):
-        exponents = tuple(int(e) for e in np.atleast_1d(self.exponents))
-        if not exponents or exponents != tuple(np.atleast_1d(self.exponents)) or 0 in exponents:
-            raise ConfigError(f"exponents={self.exponents!r}: expected integers other than 0, at least one.")
-        object.__setattr__(self, "exponents", exponents)
-        tail = check_positive(self.tail_exponent, "tail_exponent", allow_zero=True)
-        object.__setattr__(self, "tail_exponent", tail)
-        object.__setattr__(self, "tail_range", check_positive(self.tail_range, "tail_range"))
-        super().__post_init__()
 
     @property
     def _n_coordinates(self):

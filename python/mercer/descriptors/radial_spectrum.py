@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from mercer._core import core
-from mercer.descriptors._base import register
-from mercer.descriptors._density import DensityDescriptor
+from mercer._parameters import Length
+from mercer.descriptors._base import Species, register
+from mercer.descriptors._density import DensityDescriptor, RadialCount
 from mercer.errors import ConfigError
 from mercer.structures import symbols
 
@@ -32,10 +33,10 @@ class RadialSpectrum(DensityDescriptor):
     (3, 16)
     """
 
-    species: tuple
-    r_cut: float
-    n_max: int
-    sigma: float
+    species: Species
+    r_cut: Length
+    n_max: RadialCount
+    sigma: Length
 
     def _make(self):
         try:

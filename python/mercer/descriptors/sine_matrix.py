@@ -2,8 +2,9 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from mercer.descriptors._base import register
-from mercer.descriptors.coulomb_matrix import AtomMatrix
+from mercer.descriptors._base import AtomCount, register
+from mercer.descriptors._structure import Unit
+from mercer.descriptors.coulomb_matrix import AtomMatrix, Permutation
 
 
 @register
@@ -37,10 +38,10 @@ class SineMatrix(AtomMatrix):
     array([[448.79,  19.14,  19.14, 157.87]])
     """
 
-    n_atoms_max: int
+    n_atoms_max: AtomCount
     _: KW_ONLY
-    permutation: str = "sorted_l2"
-    unit: str = "angstrom"
+    permutation: Permutation = "sorted_l2"
+    unit: Unit = "angstrom"
 
     #: Needs no neighbours.
     r_cut = 0.0

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mercer._core import core
-from mercer._validation import check_count
-from mercer.descriptors._base import register
-from mercer.descriptors._density import DensityDescriptor
+from mercer._parameters import Length
+from mercer._validation import check_items, show
+from mercer.descriptors._base import Species, register
+from mercer.descriptors._density import AngularMomentum, DensityDescriptor, RadialCount
 from mercer.errors import ConfigError
 from mercer.structures import species_numbers, symbols
 
@@ -76,15 +77,11 @@ class SOAP(DensityDescriptor):
     (2, 546)
     """
 
-    species: tuple
-    r_cut: float
-    n_max: int
-    l_max: int
-    sigma: float
-
-    def __post_init__(self):
-        object.__setattr__(self, "l_max", check_count(self.l_max, "l_max", minimum=0))
-        super().__post_init__()
+    species: Species
+    r_cut: Length
+    n_max: RadialCount
+    l_max: AngularMomentum
+    sigma: Length
 
     def _make(self):
         try:
@@ -124,15 +121,17 @@ class SOAP(DensityDescriptor):
         >>> SOAP(["H", "O"], 4.0, 2, 1, 0.5).block(("H", "O"))
         slice(6, 14, None)
         """
+        entries = list(pair) if isinstance(pair, str) else check_items(pair, "pair", "two species or channels")
         if self.channels is None:
-            species = [species_numbers([element])[0] for element in pair]
+            species = [species_numbers([element], "pair")[0] for element in entries]
             for number in species:
                 if number not in self.species:
-                    raise ConfigError(f"block {pair}: {symbols([number])[0]} is not among the species.")
-            pair = [self.species.index(number) for number in species]
-        a, b = sorted(pair)
-        if not 0 <= a <= b < self.n_channels:
-            raise ConfigError(f"block {pair}: expected two channels out of 0 .. {self.n_channels - 1}.")
+                    raise ConfigError(f"block: pair={pair}: {symbols([number])[0]} is not among the species.")
+            entries = [self.species.index(number) for number in species]
+        known = range(self.n_channels)
+        if len(entries) != 2 or any(isinstance(c, float) or c not in known for c in entries):
+            raise ConfigError(f"block: pair={show(pair)}: expected two species, or channels out of 0 .. {known[-1]}.")
+        a, b = sorted(entries)
         n, n_l = self.n_max, self.l_max + 1
         # rows a' < a of the triangle of blocks hold one diagonal block and n_channels - 1 - a' others
         diagonal, other = n_l * n * (n + 1) // 2, n_l * n * n

@@ -4,7 +4,8 @@ import itertools
 from dataclasses import dataclass
 
 from mercer._core import core
-from mercer.descriptors._base import register
+from mercer._parameters import Length
+from mercer.descriptors._base import Species, register
 from mercer.descriptors._clusters import ClusterDescriptor
 
 
@@ -45,8 +46,8 @@ class Triplet(ClusterDescriptor):
     array([[1.937, 0.   , 1.526, 1.   ]])
     """
 
-    species: tuple | None
-    r_cut: float
+    species: Species | None
+    r_cut: Length
 
     order = 3
     _n_coordinates = 3

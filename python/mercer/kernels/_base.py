@@ -1,13 +1,16 @@
 """What all kernels share: checked parameters, the call into the core, the table of names."""
 
 import dataclasses
-from typing import ClassVar
+import numbers
+from functools import partial
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mercer._core import core
+from mercer._parameters import Parameters
 from mercer._threads import threads
-from mercer._validation import check_out, check_positive, nearest
+from mercer._validation import as_numbers, check_out, check_positive, nearest, show
 from mercer.errors import ConfigError, DataError
 
 #: Kernel classes by the name that the C++ table, YAML files and model files use.
@@ -16,7 +19,7 @@ KERNELS = {}
 
 def feature_rows(X, name, dtype=np.float64):
     """`X` as a C-ordered matrix of `dtype`, converted only if it is not one already; values are not scanned."""
-    X = np.ascontiguousarray(X, dtype=dtype)
+    X = as_numbers(X, name, dtype)
     if X.ndim != 2:
         raise DataError(
             f"{name} has shape {X.shape}; expected 2 dimensions (n_samples, n_features). "
@@ -29,7 +32,10 @@ def group_labels(groups, n_rows, name):
     """`groups` as one 32-bit integer per row, or None."""
     if groups is None:
         return None
-    groups = np.asarray(groups)
+    try:
+        groups = np.asarray(groups)
+    except ValueError:
+        raise DataError(f"{name}={show(groups)}: expected ({n_rows},) integers, one per row.") from None
     if groups.shape != (n_rows,) or (groups.size and groups.dtype.kind not in "iu"):
         raise DataError(
             f"{name} is a {groups.dtype} array of shape {groups.shape}; expected ({n_rows},) integers, one per row "
@@ -73,12 +79,24 @@ def require_differentiable(kernel, what):
         )
 
 
+def _parameter(value, name, **bounds):
+    """`value` if it is such a number, whole numbers as they are: powers of these are computed in another way."""
+    number = check_positive(value, name, **bounds)
+    return int(value) if isinstance(value, numbers.Integral) else number
+
+
+#: Types of the fields of kernels. Beyond the bounds squares and fourth powers would overflow.
+Scale = Annotated[float, partial(_parameter, smallest=1e-20, largest=1e20)]
+Exponent = Annotated[float, partial(_parameter, smallest=1e-6, largest=1e4)]
+Offset = Annotated[float, partial(_parameter, allow_zero=True, largest=1e20)]
+
+
 @dataclasses.dataclass(frozen=True)
-class Kernel:
+class Kernel(Parameters):
     """Base of all kernels: k(x, y) of unit amplitude, whose input is never normalised.
 
-    A subclass is a frozen dataclass whose fields are positive numbers (an `offset` may be 0) with the names of the C++
-    parameters, and which gives `name`; it enters :data:`mercer.kernels.KERNELS` by itself.
+    A subclass is a frozen dataclass whose fields are numbers with the names of the C++ parameters, of the types
+    `Scale`, `Exponent` or `Offset`, and which gives `name`; it enters :data:`mercer.kernels.KERNELS` by itself.
     """
 
     name: ClassVar[str]
@@ -87,10 +105,9 @@ class Kernel:
         super().__init_subclass__(**kwargs)
         KERNELS[cls.name] = cls
 
-    def __post_init__(self):
-        for key, value in self.hyperparameters.items():
-            number = check_positive(value, f"{type(self).__name__}({key})", allow_zero=key == "offset")
-            object.__setattr__(self, key, int(number) if isinstance(value, int | np.integer) else number)
+    @property
+    def _prefix(self):
+        return type(self).__name__
 
     def __call__(self, X, Y=None, *, out=None, dtype=None, n_threads=None, x_groups=None, y_groups=None):
         """The kernel matrix K[i, j] = k(X_i, Y_j).
@@ -131,9 +148,7 @@ class Kernel:
         array([[0.36],
                [0.64]])
         """
-        dtype = np.dtype(np.float64 if dtype is None else dtype)
-        if dtype not in (np.float64, np.float32):
-            raise ConfigError(f"dtype={dtype}: kernels are computed in float64 or float32 only.")
+        dtype = _dtype(dtype)
         X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups, dtype)
         if out is not None:
             check_out(out, (len(X), len(Y)), dtype=dtype)
@@ -182,12 +197,13 @@ class Kernel:
         array([[66., 88.]])
         """
         require_differentiable(self, "no gradient")
-        dL_dK = np.ascontiguousarray(dL_dK, dtype=np.float64)
-        if Y is None:
-            dL_dK = dL_dK + dL_dK.T
+        both = Y is None
         X, Y, x_groups, y_groups = pair_operands(X, Y, x_groups, y_groups)
+        dL_dK = as_numbers(dL_dK, "dL_dK")
         if dL_dK.shape != (len(X), len(Y)):
             raise DataError(f"dL_dK has shape {dL_dK.shape}; expected {(len(X), len(Y))}.")
+        if both:
+            dL_dK = dL_dK + dL_dK.T
         dX, sums = np.empty(X.shape), np.empty(len(X))
         x, y = ((rows, np.arange(len(rows) + 1), groups, None) for rows, groups in ((X, x_groups), (Y, y_groups)))
         with threads(n_threads), core_errors():
@@ -212,8 +228,11 @@ class Kernel:
         >>> [float(d[0]) for d in Polynomial(zeta=3).derivatives([2.0])]
         [8.0, 12.0, 12.0]
         """
+        u = as_numbers(u, "u")
+        if u.ndim != 1:
+            raise DataError(f"u has shape {u.shape}; expected (n,).")
         with core_errors():
-            return self.to_core().derivatives(np.ascontiguousarray(u, dtype=np.float64))
+            return self.to_core().derivatives(u)
 
     def to_core(self):
         """The kernel of the C++ core."""
@@ -244,6 +263,16 @@ class Kernel:
         {'name': 'gaussian', 'length_scale': 0.5, 'offset': 0.0}
         """
         return {"name": self.name, **self.hyperparameters}
+
+
+def _dtype(dtype):
+    try:
+        found = np.dtype(np.float64 if dtype is None else dtype)
+    except (TypeError, ValueError):
+        found = None
+    if found not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise ConfigError(f"dtype={show(dtype)}: kernels are computed in float64 or float32 only.")
+    return found
 
 
 class core_errors:
@@ -288,10 +317,10 @@ def get_kernel(kernel):
     name = kernel
     if isinstance(kernel, dict):
         parameters = dict(kernel)
-        names = {parameters.pop(key) for key in ("type", "name") if key in parameters}
-        if len(names) > 1:
+        names = [parameters.pop(key) for key in ("type", "name") if key in parameters]
+        if len(names) > 1 and names[0] != names[1]:
             raise ConfigError(f"kernel: the dict {kernel!r} has a 'type' and another 'name'; give one of them.")
-        name = names.pop() if names else None
+        name = names[0] if names else None
         if name is None:
             raise ConfigError(f"kernel: the dict {kernel!r} has no 'name'; known are {', '.join(KERNELS)}.")
     if not isinstance(name, str):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mercer.kernels._base import Kernel
+from mercer.kernels._base import Kernel, Offset, Scale
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,5 @@ class Gaussian(Kernel):
     """
 
     name: ClassVar[str] = "gaussian"
-    length_scale: float = 1.0
-    offset: float = 0.0
+    length_scale: Scale = 1.0
+    offset: Offset = 0.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mercer.kernels._base import Kernel
+from mercer.kernels._base import Kernel, Scale
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,4 @@ class Laplacian(Kernel):
     """
 
     name: ClassVar[str] = "laplacian"
-    length_scale: float = 1.0
+    length_scale: Scale = 1.0

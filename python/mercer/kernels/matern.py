@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mercer.errors import ConfigError
-from mercer.kernels._base import Kernel
+from mercer.kernels._base import Kernel, Scale
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Matern(Kernel):
     """
 
     name: ClassVar[str] = "matern"
-    nu: float = 2.5
-    length_scale: float = 1.0
+    nu: Scale = 2.5
+    length_scale: Scale = 1.0
 
     def __post_init__(self):
         super().__post_init__()

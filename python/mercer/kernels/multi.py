@@ -1,11 +1,14 @@
 """Weighted sums of kernels over parts of the features, or over several sets of rows."""
 
+import operator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from mercer._parameters import Parameters
 from mercer._threads import threads
-from mercer._validation import check_out, check_positive
+from mercer._validation import as_numbers, check_items, check_out, check_positive, show
 from mercer.errors import ConfigError, DataError
 from mercer.kernels._base import Kernel, check_free, feature_rows
 from mercer.kernels.structure import StructureKernel
@@ -58,8 +61,36 @@ class MultiRows:
         return self
 
 
+def _terms(value, name):
+    """Triples (weight, kernel, columns), checked."""
+    terms = []
+    for number, term in enumerate(check_items(value, name, "a list of (weight, kernel[, columns])")):
+        if not (isinstance(term, tuple | list) and len(term) in (2, 3)):
+            raise ConfigError(f"{name}[{number}]={show(term)}: expected (weight, kernel[, columns]).")
+        weight, kernel, *columns = term
+        weight = check_positive(weight, f"{name}[{number}]: weight", allow_zero=True)
+        if not isinstance(kernel, Kernel | StructureKernel):
+            raise ConfigError(f"{name}[{number}]: {show(kernel)} is not one of mercer.kernels.")
+        terms.append((weight, kernel, _columns(columns[0] if columns else None, f"{name}[{number}]: columns")))
+    if not terms:
+        raise ConfigError(f"{name} is empty; give at least one (weight, kernel[, columns]).")
+    return tuple(terms)
+
+
+def _columns(columns, name):
+    if columns is None or isinstance(columns, slice):
+        return columns
+    try:
+        found = tuple(operator.index(c) for c in check_items(columns, name))
+    except TypeError:
+        found = (-1,)
+    if not found or min(found) < 0:
+        raise ConfigError(f"{name}={show(columns)}: expected a slice, or indices >= 0.")
+    return found
+
+
 @dataclass(frozen=True)
-class MultiKernel:
+class MultiKernel(Parameters):
     """K(x, y) = sum_t w_t k_t(x, y), each kernel on its columns of the features or on its set of rows.
 
     With linear kernels it equals the linear kernel of concatenated features that are scaled by sqrt(w_t). The
@@ -80,24 +111,9 @@ class MultiKernel:
     array([[4.]])
     """
 
-    terms: tuple
+    terms: Annotated[tuple, _terms]
 
-    def __post_init__(self):
-        terms = []
-        for number, term in enumerate(self.terms):
-            if not (isinstance(term, tuple | list) and len(term) in (2, 3)):
-                raise ConfigError(f"MultiKernel: term {number} is {term!r}; expected (weight, kernel[, columns]).")
-            weight, kernel, *columns = term
-            weight = check_positive(weight, f"MultiKernel: weight of term {number}", allow_zero=True)
-            if not isinstance(kernel, Kernel | StructureKernel):
-                raise ConfigError(f"MultiKernel: {kernel!r} of term {number} is not one of mercer.kernels.")
-            columns = columns[0] if columns else None
-            if not (columns is None or isinstance(columns, slice)):
-                columns = tuple(int(c) for c in columns)
-            terms.append((weight, kernel, columns))
-        if not terms:
-            raise ConfigError("MultiKernel: there are no terms.")
-        object.__setattr__(self, "terms", tuple(terms))
+    _prefix = "MultiKernel"
 
     @property
     def weights(self):
@@ -189,7 +205,7 @@ class MultiKernel:
         -------
         ndarray of shape (n_rows, n_features), or list of them
         """
-        dL_dK = np.asarray(dL_dK, dtype=np.float64)
+        dL_dK = as_numbers(dL_dK, "dL_dK")
         if Y is None:
             return self.vjp(X, X, dL_dK + dL_dK.T, n_threads=n_threads)
         sets = X.sets if isinstance(X, MultiRows) else [X if isinstance(X, StructureRows) else feature_rows(X, "X")]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mercer.kernels._base import Kernel
+from mercer.kernels._base import Exponent, Kernel, Offset
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ class Polynomial(Kernel):
     """
 
     name: ClassVar[str] = "polynomial"
-    zeta: float = 4
-    offset: float = 0.0
+    zeta: Exponent = 4
+    offset: Offset = 0.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mercer.kernels._base import Kernel
+from mercer.kernels._base import Kernel, Scale
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,5 @@ class RationalQuadratic(Kernel):
     """
 
     name: ClassVar[str] = "rational_quadratic"
-    alpha: float = 1.0
-    length_scale: float = 1.0
+    alpha: Scale = 1.0
+    length_scale: Scale = 1.0

@@ -3,13 +3,15 @@
 import dataclasses
 import warnings
 from dataclasses import dataclass, field
-from typing import ClassVar
+from functools import partial
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mercer._core import core
+from mercer._parameters import Count, Flag, Parameters, choice
 from mercer._threads import threads
-from mercer._validation import check_choice, check_count, check_out, check_positive
+from mercer._validation import as_numbers, check_mapping, check_out, check_positive, show
 from mercer.errors import ConfigError, DataError
 from mercer.kernels._base import Kernel, check_free, core_errors, require_differentiable
 from mercer.kernels.linear import Linear
@@ -28,8 +30,29 @@ def _checked(rows, name):
     return rows
 
 
+def _local(value, name):
+    if isinstance(value, Kernel):
+        return value
+    raise ConfigError(f"{name}={show(value)} is not a kernel; use one of mercer.kernels, such as Polynomial(zeta=2).")
+
+
+def _group_weights(value, name):
+    """{group: weight}, checked."""
+    found = {}
+    for group, weight in check_mapping(value, name, "a mapping of groups (atomic numbers) to weights").items():
+        if isinstance(group, bool) or not isinstance(group, int | np.integer):
+            raise ConfigError(f"{name}: {show(group)} is no group; expected integers (atomic numbers).")
+        found[int(group)] = check_positive(weight, f"{name}[{group}]", allow_zero=True)
+    return found
+
+
+#: Beyond these bounds the iterations have no end.
+Entropy = Annotated[float, partial(check_positive, smallest=1e-6, largest=1e6)]
+Tolerance = Annotated[float, partial(check_positive, smallest=1e-15, largest=1.0)]
+
+
 @dataclass(frozen=True)
-class StructureKernel:
+class StructureKernel(Parameters):
     """Base of kernels K(A, B) of structures: frozen dataclasses whose operands are `StructureRows`.
 
     A subclass is listed in :data:`STRUCTURE_KERNELS` by its `name`; ``_matching()`` gives that of the C++ core.
@@ -39,21 +62,18 @@ class StructureKernel:
     #: Whether every matrix of the kernel is positive semidefinite.
     positive_semidefinite: ClassVar[bool] = True
 
-    local: Kernel = field(default_factory=Linear)
-    match_groups: bool = True
-    normalize: bool = True
+    local: Annotated[Kernel, _local] = field(default_factory=Linear)
+    match_groups: Flag = True
+    normalize: Flag = True
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__:
             STRUCTURE_KERNELS[cls.name] = cls
 
-    def __post_init__(self):
-        if not isinstance(self.local, Kernel):
-            raise ConfigError(
-                f"{type(self).__name__}: local={self.local!r} is not a kernel; use one of mercer.kernels, such as "
-                "Polynomial(zeta=2)."
-            )
+    @property
+    def _prefix(self):
+        return type(self).__name__
 
     def __call__(self, X, Y=None, *, out=None, n_threads=None):
         """The kernel matrix K[A, B].
@@ -121,12 +141,13 @@ class StructureKernel:
             For a local kernel without derivative at coinciding points.
         """
         require_differentiable(self.local, f"{type(self).__name__} has no gradient")
-        dL_dK = np.ascontiguousarray(dL_dK, dtype=np.float64)
-        if Y is None:
-            return self.vjp(X, X, dL_dK + dL_dK.T, n_threads=n_threads)
+        both = Y is None
         X, Y = self._operands(X, Y)
+        dL_dK = as_numbers(dL_dK, "dL_dK")
         if dL_dK.shape != (len(X), len(Y)):
             raise DataError(f"dL_dK has shape {dL_dK.shape}; expected {(len(X), len(Y))}.")
+        if both:
+            dL_dK = dL_dK + dL_dK.T
         with threads(n_threads):
             x = self._reduced(X)
             y = x if Y is X else self._reduced(Y)
@@ -282,7 +303,7 @@ class Sum(_Bilinear):
     """
 
     name: ClassVar[str] = "sum"
-    normalize: bool = False
+    normalize: Flag = False
 
 
 @dataclass(frozen=True)
@@ -340,12 +361,7 @@ class Weighted(_Bilinear):
     """
 
     name: ClassVar[str] = "weighted"
-    weights: dict | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        for group, weight in (self.weights or {}).items():
-            check_positive(weight, f"Weighted(weights[{group}])", allow_zero=True)
+    weights: Annotated[dict, _group_weights] | None = None
 
     def _prepared(self, rows, name):
         groups = _checked(rows, name).groups
@@ -358,7 +374,7 @@ class Weighted(_Bilinear):
             if len(missing):
                 raise ConfigError(f"Weighted(weights=...): group {missing[0]} of {name} has no weight.")
             labels, inverse = np.unique(groups, return_inverse=True)
-            weights = np.array([float(self.weights[int(label)]) for label in labels])[inverse]
+            weights = np.array([self.weights[int(label)] for label in labels])[inverse]
             rows = StructureRows(rows.features, rows.offsets, groups, weights)
         return super()._prepared(rows, name)
 
@@ -410,17 +426,10 @@ class REMatch(StructureKernel):
     name: ClassVar[str] = "rematch"
     positive_semidefinite: ClassVar[bool] = False
 
-    gamma: float = 1.0
-    tolerance: float = 1e-9
-    max_sweeps: int = 1000
-    stop: str = "margins"
-
-    def __post_init__(self):
-        super().__post_init__()
-        object.__setattr__(self, "gamma", check_positive(self.gamma, "REMatch(gamma)"))
-        object.__setattr__(self, "tolerance", check_positive(self.tolerance, "REMatch(tolerance)"))
-        object.__setattr__(self, "max_sweeps", check_count(self.max_sweeps, "REMatch(max_sweeps)"))
-        check_choice(self.stop, ["margins", "scalings"], "REMatch(stop)")
+    gamma: Entropy = 1.0
+    tolerance: Tolerance = 1e-9
+    max_sweeps: Count = 1000
+    stop: choice(["margins", "scalings"]) = "margins"
 
     def _matching(self):
         parameters = {"gamma": self.gamma, "tolerance": self.tolerance, "max_sweeps": self.max_sweeps}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mercer._validation import check_features
+from mercer._validation import as_numbers, check_features
 from mercer.errors import ConfigError, DataError
 from mercer.kernels._base import feature_rows, group_labels
 
@@ -43,11 +43,13 @@ class StructureRows:
     def __init__(self, features, offsets, groups=None, weights=None):
         self.features = feature_rows(features, "features")
         n_rows = len(self.features)
-        self.offsets = np.ascontiguousarray(offsets, dtype=np.int64)
-        if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0 or self.offsets[-1] != n_rows:
+        offsets = as_numbers(offsets, "offsets")
+        self.offsets = offsets.astype(np.int64)
+        whole = offsets.ndim == 1 and len(offsets) > 0 and np.array_equal(self.offsets, offsets)
+        if not whole or self.offsets[0] != 0 or self.offsets[-1] != n_rows:
             raise DataError(
                 f"offsets must run from 0 to {n_rows} (the rows of features), with one entry more than there are "
-                f"structures; got {np.array2string(self.offsets, threshold=8)}."
+                f"structures; got {np.array2string(offsets, threshold=8)}."
             )
         if np.any(np.diff(self.offsets) < 1):
             structure = int(np.argmax(np.diff(self.offsets) < 1))
@@ -56,7 +58,7 @@ class StructureRows:
         self.weights = None if weights is None else self._checked_weights(weights)
 
     def _checked_weights(self, weights):
-        weights = np.ascontiguousarray(weights, dtype=np.float64)
+        weights = as_numbers(weights, "weights")
         if weights.shape != self.features.shape[:1]:
             raise DataError(f"weights has shape {weights.shape}; expected ({len(self.features)},), one per row.")
         if len(weights) and not (weights.min() >= 0 and np.isfinite(weights).all() and self.sums(weights).min() > 0):

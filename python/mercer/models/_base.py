@@ -1,16 +1,19 @@
 """What the estimators share: checks of the input in scikit-learn's way, and the kernel of two sets of rows."""
 
 import warnings
+from typing import Annotated
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils import validation
 from sklearn.utils.validation import check_is_fitted
 
-from mercer._validation import check_finite, check_out, check_targets
-from mercer.errors import ConfigError, DataError
+from mercer._parameters import checked_arguments
+from mercer._validation import check_choice, check_finite, check_out, check_positive, check_size, check_targets
+from mercer.errors import ConfigError, DataError, DataTypeError
 from mercer.kernels import Gaussian, Kernel, MultiRows, StructureRows
 from mercer.linalg import is_positive_semidefinite, one_blas_thread, smallest_eigenvalue
+from mercer.selection import as_kernel, check_groups
 
 #: Rows of a kernel block are chosen so that it takes about this much.
 BLOCK_BYTES = 64 * 2**20
@@ -19,9 +22,14 @@ BLOCK_BYTES = 64 * 2**20
 def _validate(estimator, X, y, **options):
     """sklearn's validate_data without its test for finite values; the name of that option changed in version 1.6."""
     y = {} if y is None else {"y": y}
-    if hasattr(validation, "validate_data"):
-        return validation.validate_data(estimator, X, ensure_all_finite=False, **y, **options)
-    return estimator._validate_data(X, force_all_finite=False, **y, **options)
+    try:
+        if hasattr(validation, "validate_data"):
+            return validation.validate_data(estimator, X, ensure_all_finite=False, **y, **options)
+        return estimator._validate_data(X, force_all_finite=False, **y, **options)
+    except TypeError as error:
+        raise DataTypeError(f"X, y: {error}") from None
+    except ValueError as error:
+        raise DataError(f"X, y: {error}") from None
 
 
 def _of_structures(X):
@@ -40,7 +48,17 @@ def row_blocks(n_rows, n_columns):
 
 
 class KernelRegressor(RegressorMixin, BaseEstimator):
-    """Base of KRR, GPR and SparseGPR."""
+    """Base of KRR, GPR and SparseGPR, whose arguments are checked in `fit`, by their types in ``__init__``."""
+
+    def _checked(self):
+        """Arguments in their plain forms."""
+        return checked_arguments(self)
+
+    def set_params(self, **parameters):
+        """Set parameters, those of the kernel as ``kernel__name``; the kernel that was given stays as it is."""
+        if any(name.startswith("kernel__") for name in parameters):
+            self.kernel = clone(self.kernel, safe=False)
+        return super().set_params(**parameters)
 
     @property
     def _precomputed(self):
@@ -49,9 +67,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     def _training_data(self, X, y, groups):
         if y is None:
             raise DataError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
-        labels = np.asarray(y)
-        if labels.dtype.kind == "f":
-            check_finite(labels, "y")
+        if isinstance(y, np.ndarray) and y.dtype.kind == "f":
+            check_finite(y, "y")
         if _of_structures(X):
             self._check_structures(X, groups)
             self.n_features_in_ = X.shape[1]
@@ -59,7 +76,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         X, y = _validate(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
         if self._precomputed and X.shape[0] != X.shape[1]:
             raise DataError(f"X has shape {X.shape}; a precomputed kernel for fit must be a square matrix.")
-        return check_finite(X, "X"), np.asarray(y, dtype=np.float64), check_groups(groups, len(X))
+        y = np.asarray(y, dtype=np.float64)
+        return check_size(check_finite(X, "X"), "X"), check_size(y, "y"), check_groups(groups, len(X))
 
     def _test_data(self, X, groups):
         check_is_fitted(self)
@@ -69,7 +87,7 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
                 raise DataError(f"X has {X.shape[1]} features, but the model was fitted with {self.n_features_in_}.")
             return X, None
         X = _validate(self, X, None, dtype=np.float64, order="C", reset=False)
-        return check_finite(X, "X"), check_groups(groups, len(X))
+        return check_size(check_finite(X, "X"), "X"), check_groups(groups, len(X))
 
     def _check_structures(self, X, groups):
         """What holds for StructureRows (or several sets of rows) only."""
@@ -86,12 +104,7 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def _function(self):
         """The kernel as a callable with ``diag``."""
-        kernel = Gaussian() if self.kernel is None else self.kernel
-        if not (callable(kernel) and hasattr(kernel, "diag")):
-            raise ConfigError(
-                f"kernel={kernel!r} is not a kernel; use one of mercer.kernels, such as Polynomial(zeta=4)."
-            )
-        return kernel
+        return as_kernel(Gaussian() if self.kernel is None else self.kernel, "kernel")
 
     def _gram(self, X, Y, x_groups, y_groups, out=None):
         """Kernel of rows X with the training rows or sparse points Y."""
@@ -143,11 +156,12 @@ class DenseRegressor(KernelRegressor):
         DataError
             For data that cannot be used; and if the matrix is not positive definite, with the option to raise.
         """
+        options = self._checked()
         X, y, groups = self._training_data(X, y, groups)
         K = self._gram(X, X, groups, groups)
         if not getattr(self.kernel, "positive_semidefinite", True):
             self._check_definite(K)
-        self.system_ = self._factorise(K)
+        self.system_ = self._factorise(K, options)
         self.dual_coef_ = self.system_.solve(y)
         self.X_fit_ = None if self._precomputed else X
         self.y_fit_ = y
@@ -239,14 +253,21 @@ class DenseRegressor(KernelRegressor):
         return self.system_.leave_out(self.y_fit_, check_groups(groups, len(self.y_fit_)))
 
 
-def check_groups(groups, n_rows):
-    """Groups as an array of shape (n_rows,), or None."""
-    if groups is None:
-        return None
-    groups = np.asarray(groups)
-    if groups.shape != (n_rows,):
-        raise DataError(f"groups has shape {groups.shape}; expected ({n_rows},), one per row of X.")
-    return groups
+def kernel_or_matrix(value, name):
+    """A kernel, or "precomputed"."""
+    return value if isinstance(value, str) and value == "precomputed" else as_kernel(value, name)
+
+
+def jitter(value, name):
+    """ "auto", or a number."""
+    return (
+        check_choice(value, ["auto"], name) if isinstance(value, str) else check_positive(value, name, allow_zero=True)
+    )
+
+
+#: Types of arguments of the constructors.
+KernelArgument = Annotated[object, kernel_or_matrix]
+JitterArgument = Annotated[object, jitter]
 
 
 def group_codes(x_groups, y_groups):

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from mercer._validation import show
 from mercer.descriptors import Environments
-from mercer.errors import DataError
+from mercer.errors import ConfigError, DataError
 from mercer.neighbors import build_pairs
 from mercer.structures import Frames, Labels, as_frames, read_labels, species_numbers, symbols, to_batch
 
@@ -22,14 +23,18 @@ def symbol(number):
     return symbols([number])[0]
 
 
-def by_number(mapping):
-    """{element: value} with elements by symbol or number -> {atomic number: value}."""
-    return {species_numbers([element])[0]: value for element, value in mapping.items()}
+def by_number(mapping, name="species"):
+    """{element: value} with elements by symbol or number -> {atomic number: value}; ConfigError for other elements, and
+    where one is given twice."""
+    found = {species_numbers([element], name)[0]: value for element, value in mapping.items()}
+    if len(found) < len(mapping):
+        raise ConfigError(f"{name}={show(mapping)}: an element is given twice, by symbol and by number.")
+    return found
 
 
-def by_symbol(mapping):
+def by_symbol(mapping, name="species"):
     """{element: value} with elements by symbol or number -> {symbol: value}."""
-    return {symbol(number): value for number, value in by_number(mapping).items()}
+    return {symbol(number): value for number, value in by_number(mapping, name).items()}
 
 
 @dataclass(frozen=True, eq=False)

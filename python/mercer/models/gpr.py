@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mercer._validation import check_positive
+from mercer._parameters import Amplitude, NotNegativeRows
 from mercer.errors import ConfigError
 from mercer.linalg import DenseSystem
-from mercer.models._base import DenseRegressor, row_blocks
+from mercer.models._base import DenseRegressor, JitterArgument, KernelArgument, row_blocks
 
 
 class GPR(DenseRegressor):
@@ -53,16 +53,22 @@ class GPR(DenseRegressor):
     True
     """
 
-    def __init__(self, kernel=None, noise=1e-2, delta=1.0, jitter="auto"):
+    def __init__(
+        self,
+        kernel: KernelArgument | None = None,
+        noise: NotNegativeRows = 1e-2,
+        delta: Amplitude = 1.0,
+        jitter: JitterArgument = "auto",
+    ):
         self.kernel = kernel
         self.noise = noise
         self.delta = delta
         self.jitter = jitter
 
-    def _factorise(self, K):
-        self._delta = check_positive(self.delta, "delta")
-        variance = (np.asarray(self.noise, dtype=np.float64) / self._delta) ** 2
-        return DenseSystem(K, variance, jitter=self.jitter, overwrite=not self._precomputed, remedy="noise")
+    def _factorise(self, K, options):
+        self._delta = options["delta"]
+        variance = (options["noise"] / self._delta) ** 2
+        return DenseSystem(K, variance, jitter=options["jitter"], overwrite=not self._precomputed, remedy="noise")
 
     def fit(self, X, y=None, groups=None):
         super().fit(X, y, groups)

@@ -1,7 +1,8 @@
 """Kernel ridge regression."""
 
+from mercer._parameters import NotNegativeRows
 from mercer.linalg import DenseSystem
-from mercer.models._base import DenseRegressor
+from mercer.models._base import DenseRegressor, KernelArgument
 
 
 class KRR(DenseRegressor):
@@ -57,12 +58,12 @@ class KRR(DenseRegressor):
     (15, 3)
     """
 
-    def __init__(self, kernel=None, alpha=1e-6):
+    def __init__(self, kernel: KernelArgument | None = None, alpha: NotNegativeRows = 1e-6):
         self.kernel = kernel
         self.alpha = alpha
 
-    def _factorise(self, K):
-        return DenseSystem(K, self.alpha, overwrite=not self._precomputed, remedy="alpha")
+    def _factorise(self, K, options):
+        return DenseSystem(K, options["alpha"], overwrite=not self._precomputed, remedy="alpha")
 
     def predict(self, X, groups=None, *, out=None):
         """Predictions of shape (n_new,) or (n_new, n_targets), in units of the labels; into `out` if given.

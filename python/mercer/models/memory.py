@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mercer._validation import show
 from mercer.errors import ConfigError
 from mercer.models._base import BLOCK_BYTES
 
@@ -27,7 +28,7 @@ _GROUP_BYTES, _GROUP_SHARE = 2**29, 0.5
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
-def parse_bytes(size):
+def parse_bytes(size, name="max_memory"):
     """A number of bytes, or a text such as "300MB" or "2 GB", as bytes (1 kB = 1024 bytes).
 
     Raises
@@ -40,13 +41,13 @@ def parse_bytes(size):
     >>> parse_bytes("2GB"), parse_bytes(1e6)
     (2147483648, 1000000)
     """
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)i?b?\s*", str(size).lower())
+    match = re.fullmatch(r"\s*([0-9.]+(?:e\+?[0-9]+)?)\s*([kmgt]?)i?b?\s*", str(size).lower())
     try:
         value = int(float(match[1]) * _UNITS[match[2]])
     except (TypeError, ValueError, OverflowError):  # no match, two points, infinite
         value = 0
-    if not 0 < value < 2**63 or isinstance(size, bool):
-        raise ConfigError(f"max_memory={size!r}: expected a positive number of bytes, or a text such as '2GB'")
+    if not 0 < value < 2**63 or not isinstance(size, str | int | float | np.number) or isinstance(size, bool):
+        raise ConfigError(f"{name}={show(size)}: expected a positive number of bytes, or a text such as '2GB'")
     return value
 
 

@@ -16,18 +16,19 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from mercer import baselines, targets
-from mercer._validation import check_choice, check_count, check_out
+from mercer._validation import check_choice, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
-from mercer.linalg import SOLVERS, SparseSystem
+from mercer.linalg import SparseSystem
 from mercer.models import calibration, cross_validation
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
-from mercer.models.memory import Plan, parse_bytes
+from mercer.models.memory import Plan
+from mercer.models.potential_arguments import as_terms, check_arguments
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
 from mercer.models.sparse_points import choose_points, count_points, group_name
-from mercer.models.term import SparseTerm, Term
+from mercer.models.term import SparseTerm
 from mercer.models.term_sums import PRIOR_VARIANCES, evaluate, standard_deviation
 from mercer.models.timing import fit_seconds
 from mercer.structures import LABEL_KINDS, read_labels
@@ -169,7 +170,7 @@ class Potential(BaseEstimator):
         self.max_selection = max_selection
         self.cross_validation = cross_validation
         self.max_memory = max_memory
-        self._check_parameters()
+        check_arguments(self)
 
     #: Weights that a warning of standard deviations was given for.
     _silent_about = None
@@ -214,7 +215,7 @@ class Potential(BaseEstimator):
             No labels to train on, labels that are not finite, elements that a descriptor does not know, fewer
             environments than sparse points.
         """
-        self._check_parameters()
+        check_arguments(self)
         clock, progress = _Clock(), progress or _silent
         terms = self._terms()
         with clock("read"):
@@ -552,25 +553,6 @@ class Potential(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------ parts
 
-    def _check_parameters(self):
-        terms = self._terms()
-        if not terms or not all(isinstance(term, Term) for term in terms):
-            raise ConfigError("Potential: terms must be a Term or a list of at least one")
-        baselines.as_baselines(self.baseline)
-        check_choice(self.sigma_scaling, targets.SIGMA_SCALINGS, "sigma_scaling")
-        check_choice(self.solver, SOLVERS, "solver")
-        check_count(self.seed, "seed", minimum=0)
-        if self.max_selection is not None:
-            check_count(self.max_selection, "max_selection")
-        check_count(self.cross_validation, "cross_validation", minimum=0)
-        if self.max_memory is not None:
-            parse_bytes(self.max_memory)
-        self._sigma()
-        for name, values in (self.config_type_sigma or {}).items():
-            targets.check_sigma(values, f"config_type_sigma[{name!r}]")
-        if isinstance(self.e0, Mapping):
-            by_number(self.e0)
-
     def _check_config_types(self, labels):
         unknown = sorted(set(self.config_type_sigma or {}) - set(labels.config_type))
         if unknown:
@@ -581,7 +563,7 @@ class Potential(BaseEstimator):
             )
 
     def _terms(self):
-        return list(self.terms) if isinstance(self.terms, Iterable) else [self.terms]
+        return as_terms(self.terms)
 
     def _sigma(self):
         """{kind: sigma or None} for every kind."""

@@ -1,13 +1,17 @@
 """Sparse Gaussian process regression: a weight per sparse point, whatever the number of labels."""
 
+from collections.abc import Iterable
+from typing import Annotated
+
 import numpy as np
 
-from mercer._validation import check_choice, check_count, check_features, check_out, check_positive, check_targets
+from mercer._parameters import Amplitude, Count, NotNegative, PositiveRows, choice
+from mercer._validation import check_features, check_out, check_positive, check_targets, show
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import MultiRows, StructureRows
-from mercer.linalg import SparseSystem
-from mercer.models._base import KernelRegressor, check_groups, row_blocks
-from mercer.selection import select
+from mercer.linalg import SOLVERS, SparseSystem
+from mercer.models._base import JitterArgument, KernelRegressor, row_blocks
+from mercer.selection import SELECTIONS, as_kernel, check_groups, select
 
 
 class SparseGPR(KernelRegressor):
@@ -84,15 +88,15 @@ class SparseGPR(KernelRegressor):
 
     def __init__(
         self,
-        kernel=None,
-        n_sparse=1000,
-        selection="cur",
-        noise=1e-2,
-        delta=1.0,
-        solver="whitened",
-        jitter="auto",
-        rank_tol=None,
-        approx="dtc",
+        kernel: Annotated[object, as_kernel] | None = None,
+        n_sparse: Count = 1000,
+        selection: choice(SELECTIONS) = "cur",
+        noise: PositiveRows = 1e-2,
+        delta: Amplitude = 1.0,
+        solver: choice(SOLVERS) = "whitened",
+        jitter: JitterArgument = "auto",
+        rank_tol: NotNegative | None = None,
+        approx: choice(("dtc", "fitc")) = "dtc",
         sparse_points=None,
         sparse_groups=None,
         random_state=0,
@@ -135,20 +139,22 @@ class SparseGPR(KernelRegressor):
         DataError
             For data that cannot be used.
         """
-        self._delta = check_positive(self.delta, "delta")
-        if isinstance(X, StructureRows | MultiRows):
-            raise ConfigError("SparseGPR compares rows, not structures; use GPR or KRR with a kernel of structures.")
-        check_choice(self.approx, ["dtc", "fitc"], "approx")
         if self._precomputed:
             raise ConfigError("SparseGPR has no kernel='precomputed'; use GPR or KRR, or mercer.linalg.SparseSystem.")
+        options = self._checked()
+        self._delta = options["delta"]
+        if isinstance(X, StructureRows | MultiRows):
+            raise ConfigError("SparseGPR compares rows, not structures; use GPR or KRR with a kernel of structures.")
+        if self.sparse_points is None and self.sparse_groups is not None:
+            raise ConfigError("sparse_groups are groups of sparse_points, which are missing; give both, or neither.")
         table = hasattr(X, "shape") or (isinstance(X, list | tuple) and self.sparse_points is None)
         if y is None and not table:
-            return self._fit_blocks(X, groups)
+            return self._fit_blocks(X, groups, options["noise"])
         X, y, groups = self._training_data(X, y, groups)
         if self.sparse_points is None:
             self.sparse_indices_ = select(
                 X,
-                check_count(self.n_sparse, "n_sparse"),
+                options["n_sparse"],
                 self.selection,
                 groups=groups,
                 kernel=self._function(),
@@ -159,15 +165,17 @@ class SparseGPR(KernelRegressor):
         else:
             self._take_given_points(X.shape[1])
         system = self._new_system(1 if y.ndim == 1 else y.shape[1])
-        self._update(system, X, y, groups, np.asarray(self.noise, dtype=np.float64))
+        self._update(system, X, y, groups, options["noise"])
         return self._finish(system)
 
-    def _fit_blocks(self, blocks, groups):
+    def _fit_blocks(self, blocks, groups, noise):
         if self.sparse_points is None:
             raise ConfigError("fit got blocks, or no y. Blocks need sparse_points=...; arrays need fit(X, y).")
         if groups is not None:
             raise ConfigError("groups of blocks come with the blocks: (X, y, groups).")
-        noise = check_positive(self.noise, "noise")
+        noise = check_positive(noise, "noise")
+        if not isinstance(blocks, Iterable):
+            raise DataError(f"X={show(blocks)}: expected an array, or blocks (X, y).")
         self._take_given_points(None)
         system = None
         for number, block in enumerate(blocks):

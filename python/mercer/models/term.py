@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from mercer._validation import check_choice, check_count, check_positive
+from mercer._parameters import Amplitude, Flag, Parameters, choice
+from mercer._validation import check_count, show
 from mercer.descriptors import Descriptor
 from mercer.errors import ConfigError
-from mercer.kernels import get_kernel
+from mercer.kernels import Kernel, get_kernel
 from mercer.linalg import PIVOT_FLOOR
 from mercer.models.force_variance import force_variance
 from mercer.models.frame_data import by_symbol
@@ -25,8 +27,27 @@ CLUSTER_PIVOT_FLOOR = 1e-11
 _ROWS = 512
 
 
+def _descriptor(value, name):
+    if isinstance(value, Descriptor):
+        return value
+    raise ConfigError(f"{name}={show(value)}; expected a descriptor such as mercer.SOAP(...)")
+
+
+def _kernel(value, name):
+    return get_kernel(value)
+
+
+def _n_sparse(value, name):
+    """A number, ALL, or {element: number}."""
+    if isinstance(value, Mapping):
+        for element, n in by_symbol(value, name).items():
+            check_count(n, f"{name} of {element}")
+        return value
+    return value if isinstance(value, str) and value == ALL else check_count(value, name)
+
+
 @dataclass(frozen=True)
-class Term:
+class Term(Parameters):
     """A term of a potential: local energies of standard deviation `delta`, correlated as `kernel` says.
 
     Parameters
@@ -63,26 +84,17 @@ class Term:
     0.5
     """
 
-    descriptor: object
-    kernel: object
-    delta: float = 1.0
-    n_sparse: int | Mapping | str = 1000
-    selection: str = "cur"
-    match_species: bool = True
+    descriptor: Annotated[Descriptor, _descriptor]
+    kernel: Annotated[Kernel, _kernel]
+    delta: Amplitude = 1.0
+    n_sparse: Annotated[int | Mapping | str, _n_sparse] = 1000
+    selection: choice(SELECTIONS) = "cur"
+    match_species: Flag = True
 
     def __post_init__(self):
-        if isinstance(self.descriptor, type) or not hasattr(self.descriptor, "transform"):
-            raise ConfigError(f"Term: descriptor={self.descriptor!r}; expected a descriptor such as mercer.SOAP(...)")
-        object.__setattr__(self, "kernel", get_kernel(self.kernel))
-        check_positive(self.delta, "delta")
-        check_choice(self.selection, SELECTIONS, "selection")
-        if isinstance(self.n_sparse, Mapping):
-            if not self.match_species:
-                raise ConfigError("Term: n_sparse per element needs match_species=True; give one number")
-            for element, n in by_symbol(self.n_sparse).items():
-                check_count(n, f"n_sparse of {element}")
-        elif self.n_sparse != ALL:
-            check_count(self.n_sparse, "n_sparse")
+        super().__post_init__()
+        if isinstance(self.n_sparse, Mapping) and not self.match_species:
+            raise ConfigError("Term: n_sparse per element needs match_species=True; give one number")
         reason = discontinuity(self.descriptor)
         if reason:
             raise ConfigError(f"Term: {reason}; such a descriptor gives a discontinuous energy, so no potential")

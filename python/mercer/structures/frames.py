@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from mercer._core import core
+from mercer._validation import check_items, show
 from mercer.errors import ConfigError, DataError
 
 
@@ -180,8 +181,8 @@ def symbols(numbers):
     return [chemical_symbols[int(number)] for number in numbers]
 
 
-def species_numbers(species):
-    """Sorted atomic numbers of elements given by symbol or number.
+def species_numbers(species, name="species"):
+    """Sorted atomic numbers of elements given by symbol or number; `name` is what messages call them.
 
     Raises
     ------
@@ -196,12 +197,14 @@ def species_numbers(species):
     if isinstance(species, str | int | np.integer):
         species = [species]
     numbers = []
-    for element in species:
+    for element in check_items(species, name, "symbols or atomic numbers"):
         number = atomic_numbers.get(element) if isinstance(element, str) else element
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if not whole or not 0 < number < len(chemical_symbols):
-            raise ConfigError(f"species: {element!r} is no element; expected symbols such as 'Si' or atomic numbers")
+            raise ConfigError(
+                f"{name}: unknown element {show(element)}; expected symbols such as 'Si' or atomic numbers"
+            )
         if int(number) in numbers:
-            raise ConfigError(f"species: {element!r} is given twice")
+            raise ConfigError(f"{name}: {element!r} is given twice")
         numbers.append(int(number))
     return sorted(numbers)
