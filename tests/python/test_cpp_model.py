@@ -49,7 +49,7 @@ def frames(n, seed=0):
 def reference():
     """Header and arrays of the first file of format 1, with the entries that came later."""
     header, arrays, _ = read_model(REFERENCE)
-    header["parameters"]["max_memory"] = None
+    header["parameters"] |= {"max_memory": None, "cross_validation": 10}
     for entry in header["terms"]:
         entry["descriptor"].update(central_in_all_species=False, ignore_unknown=False)
         entry["kernel"]["offset"] = 0.0
