@@ -281,6 +281,10 @@ def test_orders_and_matrices():
         read_labels(crystal(REF_virial=MATRIX), order="vasp")
     with pytest.raises(DataError, match="6 numbers, but the order of matrices"):
         read_labels(crystal(REF_virial=SIX), order="matrix-vasp")
+    kinds = [{"REF_virial": MATRIX}, {"REF_stress": SIX}, {"REF_stress": MATRIX.ravel()}, {"REF_energy": 1.0}]
+    labels = read_labels([crystal(**info) for info in kinds])
+    assert labels.from_matrix.tolist() == [True, False, True, False]
+    assert labels.take([2, 1]).from_matrix.tolist() == [True, False]
     assert np.allclose(read_labels(crystal(REF_virial=MATRIX), order="voigt").virial[0], MATRIX, rtol=1e-14, atol=0)
 
 

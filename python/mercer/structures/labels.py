@@ -61,6 +61,8 @@ class Labels:
         ``{kind: (key, number of frames)}`` for the kinds that were found.
     from_stress : ndarray of bool, shape (n_frames,)
         Which virials were made from a stress.
+    from_matrix : ndarray of bool, shape (n_frames,)
+        Which stresses or virials were given as matrices, not as six numbers.
     notes : tuple of str
         What a user should know: labels that were left out, and why; which of two energies was taken.
     unused : tuple of str
@@ -75,12 +77,14 @@ class Labels:
     config_type: np.ndarray
     found: dict = field(default_factory=dict)
     from_stress: np.ndarray | None = None
+    from_matrix: np.ndarray | None = None
     notes: tuple = ()
     unused: tuple = ()
 
     def __post_init__(self):
-        if self.from_stress is None:
-            object.__setattr__(self, "from_stress", np.zeros(len(self.n_atoms), dtype=bool))
+        for name in ("from_stress", "from_matrix"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(len(self.n_atoms), dtype=bool))
 
     @property
     def n_frames(self):
@@ -125,6 +129,7 @@ class Labels:
             energies=self.energies[atoms],
             config_type=self.config_type[frames],
             from_stress=self.from_stress[frames],
+            from_matrix=self.from_matrix[frames],
         )
         counts = {kind: int(labels.carrying(kind).sum()) for kind in self.found}
         return replace(labels, found={kind: (key, counts[kind]) for kind, (key, _) in self.found.items()})
@@ -200,7 +205,7 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
     except DataError as error:
         raise DataError(f"{_source_of(frames)}: {error}") from None
     starts = np.concatenate([[0], np.cumsum(n_atoms)])
-    arrays, labelled = {}, np.zeros(len(frames), dtype=bool)
+    arrays, labelled, from_matrix = {}, np.zeros(len(frames), dtype=bool), np.zeros(len(frames), dtype=bool)
     for kind, shape in _SHAPES.items():
         array = np.full((int(starts[-1]) if kind in PER_ATOM else len(frames), *shape), np.nan)
         arrays[kind] = array
@@ -220,6 +225,7 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
                 n_atoms[k] if kind in per_atom else 1
             )
             labelled[k] = True
+            from_matrix[k] |= shape == (3, 3) and np.size(entry[1]) != 6
         if weightless:
             notes.append(f"{kind} of {weightless} frames is left out: its weight there is zero ({_WEIGHTS[kind][0]})")
     if required and not labelled.any():
@@ -234,6 +240,7 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
         config_type=_config_types(frames, type_key),
         found={kind: (str(origin), 0) for kind, origin in origins.items()},
         from_stress=from_stress,
+        from_matrix=from_matrix,
         notes=tuple(notes),
         unused=tuple(unused_keys(carried, origins, keys)),
         **arrays,
