@@ -87,8 +87,9 @@ def test_species_that_are_none(tmp_path, species, message):
 def test_species_in_any_column(tmp_path):
     text = "1\nProperties=pos:R:3:species:S:1\n0 0 0 cu\n"
     assert read_frames(written(tmp_path, text))[0].get_chemical_symbols() == ["Cu"]
-    text = "1\nProperties=label:S:1:Z:I:1:pos:R:3\nSi1 14 0 0 0\n"
-    assert read_frames(written(tmp_path, text))[0].get_chemical_symbols() == ["Si"]
+    for name in ("label", "species"):
+        text = f"1\nProperties={name}:S:1:Z:I:1:pos:R:3\nSi1 14 0 0 0\n"
+        assert read_frames(written(tmp_path, text))[0].get_chemical_symbols() == ["Si"]
     assert read_frames(written(tmp_path, "1\n\nCu 0 0 0\n"))[0].get_chemical_symbols() == ["Cu"]
     with pytest.raises(DataError, match="atom 0: 'Cu7'"):
         read_frames(written(tmp_path, "1\nProperties=pos:R:3:species:S:1\n0 0 0 Cu7\n"))

@@ -143,6 +143,8 @@ def test_results_of_a_calculator_are_left_out_beside_reference_labels():
     assert [n for n in read_labels(atoms, {"stress": None, "forces": None}).notes] == []
     labels = read_labels(atoms, {"energy": "REF_energy"})  # the same if the key is named
     assert set(labels.found) == {"energy"} and len(labels.notes) == 2
+    del atoms.calc.results["energy"]
+    assert set(read_labels(atoms, {"energy": "REF_energy"}).found) == {"energy"}
 
 
 def test_named_energies_that_differ_from_the_calculators():
@@ -199,7 +201,7 @@ def test_forces_belong_to_the_free_energy():
 
 def test_without_forces_or_difference_the_energy_is_taken():
     labels = read_labels(computed(crystal(), energy=-5.0, free_energy=-5.02))
-    assert labels.energy.tolist() == [-5.0] and labels.notes == ()
+    assert labels.energy.tolist() == [-5.0] and labels.notes == labels.unused == ()
     labels = read_labels(computed(crystal(), energy=-5.0, free_energy=-5.0 + 1e-7, forces=np.ones((2, 3))))
     assert labels.energy.tolist() == [-5.0] and labels.notes == ()
 
