@@ -261,7 +261,10 @@ def _order(value):
     """An order of components of a stress, which is known."""
     from mercer.structures import stress_order
 
-    stress_order(value.removeprefix("matrix-"))
+    try:
+        stress_order(value.removeprefix("matrix-"))
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("stress_order: ")) from None
     return value
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mercer.neighbors import build_pairs
 from mercer.structures import as_frames, read_labels, species_of, symbols
-from mercer.targets import count_species, is_isolated_config
+from mercer.targets import count_species, is_isolated_config, resolve_e0
 
 #: eV/Angstrom^3 in GPa.
 _GPA = 160.21766208
@@ -41,9 +41,9 @@ class Contents:
     closest : dict
         ``{(symbol, symbol): name of the frame}`` in which these two are closest.
     per_frame : dict
-        Arrays of shape (n_frames,), NaN where unknown: "total_energy" (eV per atom), "energy" (the same less a
-        least-squares fit of energies of elements, E0), "volume" (Angstrom^3 per atom, of frames that are periodic in
-        three directions), "pressure" (GPa), "force" (largest, eV/Angstrom).
+        Arrays of shape (n_frames,), NaN where unknown: "total_energy" (eV per atom), "energy" (the same less E0 of
+        the elements, from isolated atoms where there are, else by least squares), "volume" (Angstrom^3 per atom, of
+        frames that are periodic in three directions), "pressure" (GPa), "force" (largest, eV/Angstrom).
     """
 
     n_frames: int
@@ -167,12 +167,7 @@ def _per_frame(frames, labels):
     n_atoms = np.maximum(labels.n_atoms, 1)
     offsets = np.concatenate([[0], np.cumsum(labels.n_atoms)])
     energy = labels.energy / n_atoms
-    known = np.flatnonzero(np.isfinite(energy))
-    rest = np.full(len(frames), np.nan)
-    if len(known):
-        numbers = np.concatenate([atoms.numbers for atoms in frames])
-        part = count_species(numbers, offsets, np.array(species_of(frames)))[known] / n_atoms[known, None]
-        rest[known] = energy[known] - part @ np.linalg.lstsq(part, energy[known], rcond=1e-8)[0]
+    rest = (labels.energy - _free_atoms(frames, labels, offsets)) / n_atoms
     volume = np.array([abs(np.linalg.det(a.cell.array)) if a.pbc.all() and len(a) else np.nan for a in frames])
     force = np.full(len(frames), np.nan)
     for k in np.flatnonzero(labels.has("forces")):
@@ -185,6 +180,21 @@ def _per_frame(frames, labels):
         "pressure": pressure,
         "volume": volume / n_atoms,
     }
+
+
+def _free_atoms(frames, labels, offsets):
+    """Sum of E0 over the atoms of each frame, from isolated atoms, else by least squares, as a fit takes them."""
+    species = np.array(species_of(frames), dtype=int)
+    numbers = np.concatenate([*(atoms.numbers for atoms in frames), np.zeros(0, dtype=int)])
+    counts = count_species(numbers, offsets, species)
+    known = np.isfinite(labels.energy) & (labels.n_atoms > 0)
+    lone = np.array([is_isolated_config(name) for name in labels.config_type], bool) & (labels.n_atoms == 1)
+    isolated = {int(frames[k].numbers[0]): [labels.energy[k]] for k in np.flatnonzero(lone & known)}
+    used = known & ~lone
+    if not used.any():
+        return np.zeros(len(frames))
+    e0 = resolve_e0("auto", species, counts[used], labels.energy[used], isolated, scaling="per_atom")
+    return counts @ e0.energies
 
 
 def _nearest(frames):

@@ -47,7 +47,7 @@ def tables(contents, labels, units):
         )
     )
     rows = [(kind, key, units.get(kind, ""), f"{n}") for kind, (key, n) in labels.found.items()]
-    found.append(("labels", ("label", "key", "unit in the file", "frames"), rows or [("none", "", "", "")]))
+    found.append(("labels", ("label", "key", "unit, as told", "frames"), rows or [("none", "", "", "")]))
     rows = [
         (QUANTITIES[name][0], r.unit, *(f"{v:.4g}" for v in (r.smallest, r.median, r.largest)), f"{r.n_frames}")
         for name, r in c.ranges.items()
