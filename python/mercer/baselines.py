@@ -6,19 +6,22 @@ of plain numbers by which it is stored in the model file, and a place in `BASELI
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import numpy as np
 
 from mercer._parameters import Length, Parameters
-from mercer._validation import check_mapping, nearest, show
-from mercer.errors import ConfigError, DataError
+from mercer._validation import check_items, check_length, check_mapping, nearest, show
+from mercer.errors import ConfigError, DataError, MercerError
 from mercer.neighbors import build_pairs
-from mercer.structures import as_frames
+from mercer.structures import as_frames, species_numbers, symbols
 
 __all__ = ["BASELINES", "ZBL", "Baseline", "CalculatorBaseline", "as_baselines", "baselines_from_dicts", "evaluate"]
 
+#: Atomic numbers are below this.
+_N_ELEMENTS = 128
 #: name -> class of every baseline.
 BASELINES = {}
 
@@ -82,11 +85,13 @@ class ZBL(Baseline):
     ----------
     r_inner, r_outer : float
         Angstrom; r_outer is the cutoff. Take both well below the bond lengths of the data.
+    pairs : mapping, optional
+        {"C-H": (r_inner, r_outer)} of pairs of elements that have their own distances.
 
     Raises
     ------
     ConfigError
-        For distances that are not positive, or r_inner not below r_outer.
+        For distances that are not positive, r_inner not below r_outer, and names that are not two elements.
 
     References
     ----------
@@ -98,10 +103,13 @@ class ZBL(Baseline):
     >>> energies, forces, virial = ZBL().evaluate([Atoms("Si2", [[0, 0, 0], [1.0, 0, 0]])])
     >>> energies.round(3).tolist(), forces[1].round(2).tolist()
     ([25.487, 25.487], [189.8, 0.0, 0.0])
+    >>> ZBL(1.0, 2.0, pairs={"H-C": (0.5, 0.9)}).pairs
+    {'C-H': (0.5, 0.9)}
     """
 
     r_inner: Length = 1.0
     r_outer: Length = 2.0
+    pairs: Mapping | None = field(default=None, hash=False)
 
     name: ClassVar[str] = "zbl"
     coefficients: ClassVar[tuple] = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -114,12 +122,40 @@ class ZBL(Baseline):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.r_inner < self.r_outer:
-            raise ConfigError(f"ZBL: r_inner={self.r_inner:g} must be below r_outer={self.r_outer:g}")
+        _switch_range((self.r_inner, self.r_outer), "ZBL")
+        if self.pairs is not None:
+            expected = "{'C-H': [r_inner, r_outer], ...}"
+            pairs = check_mapping(self.pairs, "ZBL(pairs)", expected).items()
+            pairs = {pair_name(name): _switch_range(ends, f"ZBL: pair {name}") for name, ends in pairs}
+            object.__setattr__(self, "pairs", dict(sorted(pairs.items())))
+
+    def to_dict(self):
+        rows = [[*_pair_numbers(name), *ends] for name, ends in (self.pairs or {}).items()]
+        out = {"type": self.name, "r_inner": self.r_inner, "r_outer": self.r_outer}
+        return out | ({"pairs": rows} if rows else {})
+
+    @classmethod
+    def from_dict(cls, parameters):
+        pairs = parameters.get("pairs")
+        if isinstance(pairs, list):  # as `to_dict` writes them: atomic numbers, r_inner, r_outer
+            try:
+                pairs = {f"{symbols([a])[0]}-{symbols([b])[0]}": (inner, outer) for a, b, inner, outer in pairs}
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"baseline 'zbl': pairs: expected [Z1, Z2, r_inner, r_outer] each: {error}") from None
+        return cls(**{**parameters, "pairs": pairs})
 
     @property
     def r_cut(self):
-        return self.r_outer
+        return max([self.r_outer, *(outer for _, outer in (self.pairs or {}).values())])
+
+    def range_of(self, z1, z2):
+        """r_inner and r_outer of pairs of elements (atomic numbers): two arrays, Angstrom."""
+        ends = np.empty((2, _N_ELEMENTS, _N_ELEMENTS))
+        ends[0], ends[1] = self.r_inner, self.r_outer
+        for name, own in (self.pairs or {}).items():
+            a, b = _pair_numbers(name)
+            ends[:, a, b] = ends[:, b, a] = own
+        return ends[:, np.asarray(z1, int), np.asarray(z2, int)]
 
     def pair(self, z1, z2, r):
         """Energy of pairs and its derivative with respect to distance: two arrays like `r`."""
@@ -131,13 +167,52 @@ class ZBL(Baseline):
             slope -= d * scaled * part
         charge = self.coulomb * z1 * z2 / r
         energy, derivative = charge * screen, charge * (slope - screen / r)
-        width = self.r_outer - self.r_inner
-        x = np.clip((r - self.r_inner) / width, 0.0, 1.0)
+        inner, outer = self.range_of(z1, z2)
+        width = outer - inner
+        x = np.clip((r - inner) / width, 0.0, 1.0)
         switch, switch_slope = 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2), -30.0 * (x * (1.0 - x)) ** 2 / width
         return switch * energy, switch * derivative + switch_slope * energy
 
     def evaluate(self, frames, forces=True):
-        return evaluate_pairs(frames, self.r_outer, self.pair, forces)
+        return evaluate_pairs(frames, self.r_cut, self.pair, forces)
+
+
+def pair_name(name):
+    """Name of a pair of elements with the symbols in alphabetical order.
+
+    Raises
+    ------
+    ConfigError
+        For anything but two elements joined by a dash.
+
+    Examples
+    --------
+    >>> pair_name("H-C")
+    'C-H'
+    """
+    try:
+        numbers = _pair_numbers(name)
+    except (MercerError, ValueError, TypeError):
+        numbers = []
+    if len(numbers) != 2:
+        raise ConfigError(f"{name!r} is not a pair of elements; expected, for example, C-H")
+    return "-".join(sorted(symbols([z])[0] for z in numbers))
+
+
+def _pair_numbers(name):
+    """Atomic numbers of the elements of a pair."""
+    return [species_numbers([element])[0] for element in str(name).split("-")]
+
+
+def _switch_range(ends, where):
+    """(r_inner, r_outer) as floats, checked."""
+    ends = check_items(ends, where, "[r_inner, r_outer]")
+    if len(ends) != 2:
+        raise ConfigError(f"{where}={show(ends)}: expected [r_inner, r_outer] in Angstrom")
+    inner, outer = (check_length(end, f"{where}: {key}") for end, key in zip(ends, ("r_inner", "r_outer"), strict=True))
+    if not inner < outer:
+        raise ConfigError(f"{where}: r_inner={inner:g} must be below r_outer={outer:g}")
+    return inner, outer
 
 
 def evaluate_pairs(frames, r_cut, pair, forces=True):
@@ -260,7 +335,7 @@ def as_baselines(baseline):
     Examples
     --------
     >>> as_baselines(ZBL(1.0, 2.0))
-    (ZBL(r_inner=1.0, r_outer=2.0),)
+    (ZBL(r_inner=1.0, r_outer=2.0, pairs=None),)
     """
     if baseline is None:
         return ()

@@ -230,20 +230,16 @@ def _one_of(what, module, table):
 
 
 def _baselines():
-    """{name: class} of the baselines whose parameters are numbers."""
+    """{name: class} of the baselines that a file can describe."""
     from mercer.baselines import BASELINES
 
-    numbers = {
-        name: [typing.get_type_hints(c)[field.name] is float for field in dataclasses.fields(c)]
-        for name, c in BASELINES.items()
-    }
-    return {name: BASELINES[name] for name, plain in numbers.items() if plain and all(plain)}
+    return {"zbl": BASELINES["zbl"]}
 
 
 def _baseline(value):
     """A baseline by its name, or with its parameters; what is left open is chosen from the data."""
     if value is None or value == "none":
-        return None
+        return value
     value = {"type": value} if isinstance(value, str) else value
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise ValueError("must be the name of a baseline, or a mapping with 'type' and its parameters")
@@ -365,6 +361,7 @@ class FitOptions(Options):
     sigma_scaling: Literal["sqrt", "per_atom", "total"] = "sqrt"
     config_type_sigma: dict[str, Sigma] = {}
     baseline: Annotated[Any, pydantic.BeforeValidator(_baseline)] = None
+    repulsive: bool = True
     terms: Annotated[list[TermOptions], Field(min_length=1)] = Field(
         default_factory=lambda: [TermOptions()], validate_default=True
     )
@@ -406,7 +403,9 @@ HELP = {
     "sigma_scaling": "the energy sigma of a frame of n atoms: sqrt = sigma sqrt(n), per_atom = sigma n, total = sigma",
     "sigma.virial": "eV per atom; see sigma_scaling",
     "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
-    "baseline": "subtracted before the fit and added back: null, or zbl, or {type: zbl, r_inner: 1.0, r_outer: 2.0}",
+    "baseline": "subtracted before the fit and added back: null = zbl with distances from the data, none, or "
+    "{type: zbl, r_inner: 1.0, r_outer: 2.0, pairs: {C-H: [0.4, 0.8]}}",
+    "repulsive": "with zbl: dimers and compressed crystals are followed after the fit, and mended where they do not rise",
     "max_memory": "the fit takes no more beside the data, such as 2GB; null = what is quick",
     "max_selection": "candidates for sparse points, at most; null = 20000, or what fits into 256 MB",
     "terms": "the potential is the sum of these terms; a list, or the name of a sum such as two-body+soap",
@@ -767,7 +766,7 @@ def reference_page():
         parts = (f"{term['descriptor']['type']} with a {term['kernel']['type']} kernel" for term in terms)
         lines.append(f"| `{name}` | {' + '.join(parts)} |")
     for kind, cls in _baselines().items():
-        fields = ", ".join(f"{field.name} (Angstrom)" for field in dataclasses.fields(cls))
+        fields = ", ".join(field.name for field in dataclasses.fields(cls)) + " (Angstrom)"
         lines += [
             "",
             f"## baseline: {{type: {kind}}}",

@@ -121,9 +121,14 @@ def choose(options, frames, labels, others=()):
                 value, reason = "none", "terms on whole structures learn energies; the rest is predicted"
             sigma[kind], notes[f"sigma.{kind}"] = value, reason
     changed["sigma"] = options.sigma.model_copy(update=sigma)
-    if options.baseline is not None:
-        changed["baseline"] = dict(options.baseline)
-        for name, (value, reason) in _baseline_rules(options.baseline, nearest).items():
+    whole = any(part_class("descriptor", name).per_frame for name in kinds)
+    if options.baseline is None:
+        changed["baseline"] = "none" if whole else {"type": "zbl"}
+        why = "terms on whole structures" if whole else "nuclear repulsion keeps atoms apart where there are no data"
+        notes["baseline" if whole else "baseline.type"] = why
+    if isinstance(changed.get("baseline", options.baseline), dict):
+        changed["baseline"] = dict(changed.get("baseline", options.baseline))
+        for name, (value, reason) in _baseline_rules(changed["baseline"], nearest, frames).items():
             if changed["baseline"].get(name) is None:
                 changed["baseline"][name], notes[f"baseline.{name}"] = value, reason
     return options.model_copy(update=changed), notes
@@ -294,7 +299,53 @@ ENERGY_PART = 0.015, 0.005
 FORCE_PART, VIRIAL_PART = 0.05, 0.3
 
 
-def _baseline_rules(baseline, nearest):
+#: Part of the shortest distance of a pair of elements at which the repulsion begins, and part of that at which it is
+#: full; most that the distance of unlike elements may exceed the mean of those of like ones.
+ZBL_BEGINS, ZBL_FULL, UNLIKE = 0.95, 0.5, 1.1
+#: Distances are looked for up to this (Angstrom), in so many frames at a time.
+_PAIR_REACH, _PAIR_FRAMES = 4.0, 200
+
+
+def shortest_distances(frames, reach=_PAIR_REACH):
+    """{(z1, z2): shortest distance of these elements within `reach`, Angstrom}, z1 <= z2; inf where there is none."""
+    from mercer.neighbors import build_pairs
+
+    found = np.full((128, 128), np.inf)
+    for start in range(0, len(frames), _PAIR_FRAMES):
+        part = frames[start : start + _PAIR_FRAMES]
+        numbers = np.concatenate([atoms.numbers for atoms in part])
+        pairs = build_pairs(part, reach)
+        i = np.repeat(np.arange(len(numbers)), np.diff(np.asarray(pairs.offsets)))
+        np.minimum.at(found, (numbers[i], numbers[np.asarray(pairs.neighbors)]), np.asarray(pairs.distances))
+    elements = np.unique(np.concatenate([atoms.numbers for atoms in frames]))
+    return {(int(a), int(b)): float(found[a, b]) for k, a in enumerate(elements) for b in elements[k:]}
+
+
+def repulsive_pairs(frames):
+    """{"C-H": [r_inner, r_outer]} of all pairs of elements: where nuclear repulsion sets in below the data.
+
+    The repulsion begins at `ZBL_BEGINS` times the shortest distance in the data, but for unlike elements that were
+    never close not beyond `UNLIKE` times the mean of both like ones. A pair that the data do not have gets its sum of
+    covalent radii times the smallest such ratio of the others.
+    """
+    from mercer.baselines import pair_name
+    from mercer.structures import bond_length, symbols
+
+    shortest = shortest_distances(frames)
+    seen = {pair: r for pair, r in shortest.items() if np.isfinite(r)}
+    ratio = min((r / bond_length(*pair) for pair, r in seen.items()), default=1.0)
+    pairs = {}
+    for (a, b), r in shortest.items():
+        if not np.isfinite(r):
+            r = ratio * bond_length(a, b)
+        elif (a, a) in seen and (b, b) in seen:
+            r = min(r, UNLIKE * 0.5 * (seen[a, a] + seen[b, b]))
+        outer = float(np.round(ZBL_BEGINS * r, 3))
+        pairs[pair_name(f"{symbols([a])[0]}-{symbols([b])[0]}")] = [float(np.round(ZBL_FULL * outer, 3)), outer]
+    return pairs
+
+
+def _baseline_rules(baseline, nearest, frames):
     """{option: (value, reason)} of a baseline; `nearest` are nearest distances in Angstrom."""
     if baseline["type"] != "zbl":
         return {}
@@ -302,4 +353,8 @@ def _baseline_rules(baseline, nearest):
     outer = float(np.floor(20 * 0.9 * shortest) / 20)
     why = f"the shortest distance in the data, {shortest:.2f} Angstrom"
     inner = float(np.round(outer / 2, 3))
-    return {"r_inner": (inner, f"0.45 times {why}"), "r_outer": (outer, f"0.9 times {why}")}
+    rules = {"r_inner": (inner, f"0.45 times {why}"), "r_outer": (outer, f"0.9 times {why}")}
+    if not {"r_inner", "r_outer"} & set(baseline):
+        why = f"r_inner and r_outer of each pair of elements; r_outer is {ZBL_BEGINS} times its shortest distance"
+        rules["pairs"] = repulsive_pairs(frames), why
+    return rules

@@ -643,6 +643,30 @@ class SparseCovariance:
         prior, posterior = self._halves(K_XM)
         return np.asarray(K_XX, dtype=np.float64) - prior @ prior.T + posterior @ posterior.T
 
+    @one_blas_thread
+    def condition(self, K_LM, residual, sigma):
+        """What further labels change of the weights: Sigma_c K_ML (K_LM Sigma_c K_ML + sigma^2)^-1 residual.
+
+        Parameters
+        ----------
+        K_LM : ndarray of shape (n, M)
+        residual : ndarray of shape (n,)
+            Label minus K_LM c, of the weights c that this is the covariance of.
+        sigma : float or ndarray of shape (n,)
+            Standard deviation of the labels.
+
+        Returns
+        -------
+        ndarray of shape (M,)
+        """
+        posterior = self._halves(K_LM)[1]
+        system = DenseSystem(posterior @ posterior.T, _sigmas(sigma, len(posterior)) ** 2, remedy="sigma")
+        half = np.asfortranarray((posterior.T @ system.solve(residual))[:, None])
+        half = _triangular_solve(self.factors[:-1].T, half, lower=1, transpose=True)
+        change = np.zeros(np.shape(K_LM)[1])
+        change[self.points] = _triangular_solve(self.factors[1:].T, half, lower=0)[:, 0]
+        return change
+
     def leverage(self, K_LM, sigma):
         """h_l = k_l Sigma_c k_l / sigma_l^2: leave-one-out residuals are (y - K_LM c) / (1 - h)."""
         sigma = _sigmas(sigma, len(K_LM))

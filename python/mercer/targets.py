@@ -85,7 +85,7 @@ class FreeAtomEnergies:
         Per element: "isolated atom", "least squares", "average", "given" or "none".
     undetermined : (k, n_species) float array
         Orthonormal directions in composition space along which least squares had no data: E0 is known only for
-        compositions orthogonal to all of them. Usually empty.
+        compositions orthogonal to all of them, and its split among the elements is a guess. Usually empty.
     """
 
     species: np.ndarray
@@ -100,6 +100,10 @@ class FreeAtomEnergies:
     def per_frame(self, numbers, offsets):
         """Sum of E0 over each frame -> (n_frames,)."""
         return count_species(numbers, offsets, self.species) @ self.energies
+
+    def undetermined_species(self):
+        """Atomic numbers of the elements whose own E0 least squares did not determine."""
+        return self.species[np.any(np.abs(self.undetermined) > 1e-8, axis=0)]
 
     def outside_span(self, numbers, offsets):
         """Frames whose composition the training data did not determine -> (n_frames,) bool."""
@@ -211,9 +215,49 @@ def resolve_e0(e0, species, counts, energies, isolated=None, *, scaling="sqrt", 
         u, s, vt = np.linalg.svd(design, full_matrices=False)
         rank = int(np.count_nonzero(s > _RANK_TOLERANCE * s[0])) if s[0] > 0 else 0
         values[unknown] = vt[:rank].T @ ((u[:, :rank].T @ target) / s[:rank])
+        if rank < len(vt):
+            null = vt[rank:]
+            prior = _split(species[unknown], counts[:, unknown], energies - counts[:, ~unknown] @ values[~unknown])
+            values[unknown] += null.T @ (null @ (prior - values[unknown]))
         undetermined = np.zeros((len(vt) - rank, n_species))
         undetermined[:, unknown] = vt[rank:]
     return FreeAtomEnergies(species, values, tuple(sources), undetermined)
+
+
+def atom_energy(z):
+    """Total energy of a free atom of atomic number `z`, all electrons, to about 2 % (1 eV for H), eV: an array.
+
+    E = -0.768745 Z^(7/3) + Z^2 / 2 - 0.269900 Z^(5/3) Hartree.
+
+    References
+    ----------
+    J. Schwinger, Phys. Rev. A 24, 2353 (1981); B.-G. Englert and J. Schwinger, Phys. Rev. A 32, 26 (1985).
+    """
+    z = np.asarray(z, float)
+    return 27.211386 * (-0.768745 * z ** (7 / 3) + 0.5 * z**2 - 0.269900 * z ** (5 / 3))
+
+
+def _split(species, counts, energies):
+    """A sensible E0 of each element, where compositions determine sums only: (n_species,), eV.
+
+    That of the free atom with all electrons where the energies are of that size, plus the same for every atom.
+    """
+    whole = counts @ atom_energy(species)
+    ratio = np.median(energies / whole)
+    start = atom_energy(species) if 0.9 < ratio < 1.1 else np.zeros(len(species))
+    rest = energies - counts @ start
+    n_atoms = counts.sum(axis=1)
+    return start + np.mean(rest[n_atoms > 0] / n_atoms[n_atoms > 0])
+
+
+def describe_undetermined(elements):
+    """Lines of a log about elements whose E0 is a matter of choice; none without such."""
+    if not elements:
+        return []
+    return [
+        f"E0 of {', '.join(elements)}: the compositions of the training frames determine sums only, and how these are "
+        "split among the elements is a guess; give isolated atoms, or e0"
+    ]
 
 
 def _finite(value):

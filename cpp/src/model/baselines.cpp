@@ -1,7 +1,9 @@
 #include "model/baselines.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 #include <vector>
 
 #include "mercer/core/error.hpp"
@@ -56,20 +58,44 @@ class PairBaseline : public Baseline {
 
 /// J. F. Ziegler, J. P. Biersack & U. Littmark, The Stopping and Range of Ions in Matter, vol. 1 (Pergamon, 1985):
 /// E(r) = s(r) k Z1 Z2 / r sum_q c_q exp(-d_q r / a), a = 0.46850 / (Z1^0.23 + Z2^0.23) Angstrom, with
-/// s = 1 - x^3 (10 - 15 x + 6 x^2), x = (r - r_inner) / (r_outer - r_inner) cut to [0, 1].
+/// s = 1 - x^3 (10 - 15 x + 6 x^2), x = (r - r_inner) / (r_outer - r_inner) cut to [0, 1]. Pairs of elements may have
+/// their own two distances.
 class ZBL final : public PairBaseline {
  public:
-  explicit ZBL(const Fields& fields) : r_inner_(fields.number("r_inner")), r_outer_(fields.number("r_outer")) {
-    fields.allow_only({"type", "r_inner", "r_outer"});
-    MERCER_REQUIRE(r_inner_ > 0 && r_inner_ < r_outer_ && std::isfinite(r_outer_), fields.where(), ": r_inner = ",
-                   r_inner_, " and r_outer = ", r_outer_, ", expected 0 < r_inner < r_outer");
+  explicit ZBL(const Fields& fields) : usual_(range(fields, fields.number("r_inner"), fields.number("r_outer"))) {
+    fields.allow_only({"type", "r_inner", "r_outer", "pairs"});
+    cutoff_ = usual_.outer;
+    if (fields.has("pairs")) {
+      const std::vector<double> rows = fields.matrix("pairs");
+      MERCER_REQUIRE(rows.size() % 4 == 0, fields.where(), ": pairs, expected rows of Z1, Z2, r_inner, r_outer");
+      for (std::size_t k = 0; k < rows.size(); k += 4) {
+        const double a = rows[k], b = rows[k + 1];
+        const bool elements = a > 0 && a < n_elements && b > 0 && b < n_elements && std::floor(a) == a && std::floor(b) == b;
+        MERCER_REQUIRE(elements, fields.where(), ": a pair of ", a, " and ", b, ", expected atomic numbers");
+        const Range own = range(fields, rows[k + 2], rows[k + 3]);
+        own_[key(static_cast<int>(a), static_cast<int>(b))] = own_[key(static_cast<int>(b), static_cast<int>(a))] = own;
+        cutoff_ = std::max(cutoff_, own.outer);
+      }
+    }
     for (int z = 0; z < n_elements; ++z) power_[z] = std::pow(static_cast<double>(z), 0.23);
   }
 
-  double cutoff() const override { return r_outer_; }
+  double cutoff() const override { return cutoff_; }
 
  private:
   static constexpr int n_elements = 128;
+
+  struct Range {
+    double inner, outer;
+  };
+
+  static Range range(const Fields& fields, double inner, double outer) {
+    MERCER_REQUIRE(inner > 0 && inner < outer && std::isfinite(outer), fields.where(), ": r_inner = ", inner,
+                   " and r_outer = ", outer, ", expected 0 < r_inner < r_outer");
+    return {inner, outer};
+  }
+
+  static int key(int z1, int z2) { return n_elements * z1 + z2; }
 
   Value pair(int z1, int z2, double r) const override {
     constexpr double c[] = {0.18175, 0.50986, 0.28022, 0.02817}, d[] = {3.19980, 0.94229, 0.40290, 0.20162};
@@ -82,12 +108,16 @@ class ZBL final : public PairBaseline {
     }
     const double charge = 14.399645 * z1 * z2 / r;
     const double energy = charge * screen, slope = charge * (screen_slope - screen / r);
-    const double width = r_outer_ - r_inner_, x = std::clamp((r - r_inner_) / width, 0.0, 1.0), y = x * (1 - x);
+    const auto found = own_.find(key(z1, z2));
+    const Range& ends = found == own_.end() ? usual_ : found->second;
+    const double width = ends.outer - ends.inner, x = std::clamp((r - ends.inner) / width, 0.0, 1.0), y = x * (1 - x);
     const double s = 1 - x * x * x * (10 - 15 * x + 6 * x * x), s_slope = -30 * y * y / width;
     return {s * energy, s * slope + s_slope * energy};
   }
 
-  double r_inner_, r_outer_;
+  Range usual_;
+  std::map<int, Range> own_;
+  double cutoff_;
   std::array<double, n_elements> power_;
 };
 

@@ -45,7 +45,7 @@ void check_sigma(const Fields& sigma) {
 /// The options of the fit, which are kept for another one.
 void check_parameters(const Fields& parameters) {
   parameters.allow_only({"sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection",
-                         "cross_validation", "max_memory"});
+                         "cross_validation", "max_memory", "repulsive"});
   if (parameters.given("sigma")) check_sigma(parameters.object("sigma"));
   parameters.choice("sigma_scaling", {"sqrt", "per_atom", "total"});
   if (parameters.given("config_type_sigma")) {
@@ -62,6 +62,7 @@ void check_parameters(const Fields& parameters) {
   parameters.count("seed", 0);
   if (parameters.given("max_selection")) parameters.count("max_selection", 1);
   if (parameters.given_or_early("cross_validation")) parameters.count("cross_validation", 0);
+  if (parameters.given_or_early("repulsive")) parameters.flag("repulsive");
   if (parameters.given_or_early("max_memory") && !parameters.is_text("max_memory")) parameters.positive("max_memory");
 }
 

@@ -12,9 +12,10 @@ from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
-from mercer.models import calibration
+from mercer.models import calibration, free_atoms, short_range
 from mercer.models.memory import format_bytes
 from mercer.structures import unit_factor
+from mercer.targets import describe_undetermined as describe_e0
 
 #: Names of the files in the output folder.
 MODEL, CONFIG, LOG, METRICS, PARITY = "model.mercer", "config.yaml", "fit.log", "metrics.json", "parity.png"
@@ -300,7 +301,8 @@ def build_potential(options):
         max_selection=options.max_selection,
         cross_validation=options.cross_validation,
         max_memory=options.max_memory,
-        baseline=options.baseline,
+        baseline=None if options.baseline == "none" else options.baseline,
+        repulsive=options.repulsive and isinstance(options.baseline, dict),
     )
 
 
@@ -319,6 +321,12 @@ def _say_fit(fitted, session):
     sources = fitted["e0_sources"]
     e0 = ", ".join(f"{s} {e:.6g} eV ({sources[s]})" for s, e in fitted["e0"].items())
     session.say("  E0: " + ("none" if set(sources.values()) == {"none"} else e0))
+    for line in (
+        *describe_e0(fitted["e0_undetermined"]),
+        *free_atoms.describe(fitted["free_atoms"]),
+        *short_range.describe(fitted["short_range"]),
+    ):
+        session.say(f"  {line}")
     for t, counts in enumerate(fitted["n_sparse"]):
         session.say(f"  term {t}: sparse points " + ", ".join(f"{s} {n}" for s, n in counts.items()))
     session.say(

@@ -66,6 +66,10 @@ class HeldOut:
             rows = slice(None) if np.all(groups == group) else groups == group
             self.systems[group].update(K[rows], y[rows], sigma[rows])
 
+    def keep(self, K, y, sigma):
+        """Fold in rows that are held out with no group."""
+        self.systems[-1].update(K, y, sigma)
+
     def without(self, group):
         """Solution of all frames but those of a group."""
         rest = self.systems[0].empty()

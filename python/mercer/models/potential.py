@@ -20,9 +20,10 @@ from mercer._validation import check_choice, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SparseSystem
-from mercer.models import calibration, cross_validation
+from mercer.models import calibration, cross_validation, free_atoms, short_range
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
+from mercer.models.free_atoms import FreeAtoms
 from mercer.models.memory import Plan
 from mercer.models.potential_arguments import as_terms, check_arguments
 from mercer.models.potential_file import potential_to_file
@@ -90,6 +91,10 @@ class Potential(BaseEstimator):
     max_memory : int or str, optional
         Bytes, or a text such as "2GB", that `fit` may take beyond what the frames take and what was there before: the
         sizes of its pieces follow. Default: pieces of 64 MB.
+    repulsive : bool
+        After the fit, follow dimers of all pairs of elements to short distances, and crystals of the training set to a
+        third of their volume; where the energy of a dimer or the pressure of a crystal does not rise, condition the
+        weights on energies that do (`mercer.models.short_range`). Needs a ZBL baseline, and terms of atoms or clusters.
 
     Attributes
     ----------
@@ -158,6 +163,7 @@ class Potential(BaseEstimator):
         max_selection=None,
         cross_validation=10,
         max_memory=None,
+        repulsive=False,
     ):
         self.terms = terms
         self.sigma = sigma
@@ -170,6 +176,7 @@ class Potential(BaseEstimator):
         self.max_selection = max_selection
         self.cross_validation = cross_validation
         self.max_memory = max_memory
+        self.repulsive = repulsive
         check_arguments(self)
 
     #: Weights that a warning of standard deviations was given for.
@@ -222,12 +229,18 @@ class Potential(BaseEstimator):
             labelled = FrameData.read_labelled(frames, labels)
             self._check_config_types(labelled.labels)
             data, isolated, training, e0, all_targets = self._training_data(labelled, terms)
-            plan = self._plan(training, all_targets, terms)
+            free = self._free_atoms(labelled, data, isolated, e0)
+            probes = self._probes(training, e0)
+            plan = self._plan(training, all_targets, terms, free, probes)
         with clock("selection"):
             if sparse_points is None:
                 sparse_points = [
                     choose_points(term, training, (self.seed, t), self.max_selection, progress, plan.selection_bytes)
                     for t, term in enumerate(terms)
+                ]
+                sparse_points = [
+                    points.with_more(free.points(term)).with_more(probes and probes.points(term))
+                    for term, points in zip(terms, sparse_points, strict=True)
                 ]
             sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
             gram = _block_diagonal([term.gram() for term in sparse_terms])
@@ -246,6 +259,8 @@ class Potential(BaseEstimator):
                 held_out.update(frames_of_rows, K, y, sigma)
             del K
             progress("rows", int(frames_of_rows[-1]) + 1, len(training))
+        if len(free):
+            held_out.keep(free.rows(sparse_terms, self.r_cut), free.targets, free.sigma)
         with clock("cross-validation"):
             if held_out.n_held_out:
                 predictions = cross_validation.predict_held_out(
@@ -268,6 +283,8 @@ class Potential(BaseEstimator):
         self.log_marginal_likelihood_ = solution.log_marginal_likelihood
         self.baselines_ = baselines.as_baselines(self.baseline)
         self.path_ = None
+        with clock("short range"):
+            mended = short_range.mend(self, probes) if probes else {}
         with clock("residuals"):
             residuals = self._residuals(training, all_targets, plan, gram)
             del gram
@@ -279,6 +296,8 @@ class Potential(BaseEstimator):
             "n_isolated_atoms": int(isolated.sum()),
             "labels": _label_report(data, training, all_targets),
             "e0": {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)},
+            "e0_undetermined": [symbol(z) for z in e0.undetermined_species()],
+            "free_atoms": {} if self._of_structures() is not None else free_atoms.report(self, free),
             "e0_sources": {symbol(z): source for z, source in zip(e0.species, e0.sources, strict=True)},
             "n_sparse": [
                 {group_name(t.descriptor, z): int(n) for z, n in sorted(Counter(t.points.species.tolist()).items())}
@@ -294,6 +313,7 @@ class Potential(BaseEstimator):
             "log_marginal_likelihood": float(solution.log_marginal_likelihood),
             "residuals": residuals,
             "cross_validation": predictions.summary(training.n_atoms),
+            "short_range": mended,
             "seconds": clock.seconds,
         }
         self._set_calibration(predictions.calibration())
@@ -328,8 +348,9 @@ class Potential(BaseEstimator):
         """
         terms = self._terms()
         data = FrameData.read_labelled(frames, labels)
-        _, _, training, _, all_targets = self._training_data(data, terms)
-        plan = self._plan(training, all_targets, terms)
+        less, isolated, training, e0, all_targets = self._training_data(data, terms)
+        free = self._free_atoms(data, less, isolated, e0)
+        plan = self._plan(training, all_targets, terms, free, self._probes(training, e0))
         n_labels = {target.kind.name: int(target.used.sum()) for target in all_targets}
         stages = fit_seconds(terms, training, n_labels)
         return {
@@ -648,6 +669,26 @@ class Potential(BaseEstimator):
             all_targets = self._targets(training, e0)
         return data, isolated, training, e0, all_targets
 
+    def _free_atoms(self, labelled, data, isolated, e0):
+        """Energies of isolated atoms to learn: labels as given, and less the baseline; terms on whole structures have
+        none."""
+        kind = next((name for name in ("energy", "energies") if self._trains_on(name)), None)
+        if kind is None or self._of_structures() is not None:
+            return FreeAtoms.of([])
+        frames = np.flatnonzero(isolated)
+        frames = frames[np.isin(data.numbers[data.offsets[frames]], e0.species)]
+        part, given = data.take(frames), labelled.take(frames)
+        sigma = self._label_sigma(kind, part)
+        settled = ~np.isnan(given_sigma(ROW_KINDS[kind], part.frames))
+        per_config = self.config_type_sigma or {}
+        settled |= np.array([kind in per_config.get(name, {}) for name in part.labels.config_type], bool)
+        sigma = np.where(settled, sigma, np.minimum(sigma, free_atoms.SIGMA))
+        # the energy of a frame of one atom is that of the atom
+        less, total = (np.where(np.isnan(d.labels.energy), d.labels.energies, d.labels.energy) for d in (part, given))
+        targets = less - e0.per_atom(part.numbers)
+        rows = np.stack([part.numbers, total, targets, sigma, part.origin], axis=1)
+        return FreeAtoms.of(rows[~np.isnan(rows).any(axis=1)])
+
     def _less_baseline(self, data):
         """Labels without what the baseline gives."""
         parts = baselines.as_baselines(self.baseline)
@@ -709,8 +750,17 @@ class Potential(BaseEstimator):
             for kind, (n, absolute, squares, weighted) in sums.items()
         }
 
-    def _plan(self, training, all_targets, terms):
-        sizes = [(t.descriptor.n_features, count_points(t, training), t.descriptor.per_frame) for t in terms]
+    def _probes(self, training, e0):
+        """Paths out of the data that are followed after the fit, or None."""
+        zbl = [part for part in baselines.as_baselines(self.baseline) if isinstance(part, baselines.ZBL)]
+        return short_range.Probes(training, e0, zbl[0]) if self.repulsive and zbl else None
+
+    def _plan(self, training, all_targets, terms, free, probes):
+        sizes = []
+        for t in terms:
+            more = [points for points in (free.points(t), probes and probes.points(t)) if points is not None]
+            count = count_points(t, training) + sum(map(len, more))
+            sizes.append((t.descriptor.n_features, count, t.descriptor.per_frame))
         n_groups = 0 if self._of_structures() is not None else min(self.cross_validation, len(training))
         return Plan.of(training, all_targets, sizes, self.max_memory, n_groups if n_groups > 1 else 0)
 
@@ -749,17 +799,21 @@ class Potential(BaseEstimator):
         found = []
         for name, kind in ROW_KINDS.items():
             if self._trains_on(name) and data.labels.has(name).any():
-                sigma = targets.label_sigma(
-                    name,
-                    data.n_atoms,
-                    data.labels.config_type,
-                    self._sigma(),
-                    scaling=self.sigma_scaling,
-                    config_type_sigma=self.config_type_sigma,
-                    absolute=given_sigma(kind, data.frames),
-                )
-                found.append(Targets(kind, kind.values(data, e0), kind.per_row(sigma, data)))
+                sigma = kind.per_row(self._label_sigma(name, data), data)
+                found.append(Targets(kind, kind.values(data, e0), sigma))
         return found
+
+    def _label_sigma(self, kind, data):
+        """Standard deviation of this kind of label of every frame: (n_frames,)."""
+        return targets.label_sigma(
+            kind,
+            data.n_atoms,
+            data.labels.config_type,
+            self._sigma(),
+            scaling=self.sigma_scaling,
+            config_type_sigma=self.config_type_sigma,
+            absolute=given_sigma(ROW_KINDS[kind], data.frames),
+        )
 
     def _wanted_std(self, std):
         kinds = ("energy", "energies")

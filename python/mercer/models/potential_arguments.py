@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from numbers import Number
 
 from mercer import targets
-from mercer._validation import check_choice, check_count, check_mapping, check_number, show
-from mercer.baselines import as_baselines
+from mercer._validation import check_choice, check_count, check_flag, check_mapping, check_number, show
+from mercer.baselines import ZBL, as_baselines
 from mercer.errors import ConfigError
 from mercer.linalg import SOLVERS
 from mercer.models.frame_data import by_number
@@ -50,9 +50,10 @@ CHECKS = {
     "max_selection": check_count,
     "cross_validation": lambda value, name: check_count(value, name, minimum=0, maximum=1000),
     "max_memory": parse_bytes,
+    "repulsive": check_flag,
 }
 #: Those that must be given.
-NEEDED = ("sigma_scaling", "solver", "seed", "cross_validation")
+NEEDED = ("sigma_scaling", "solver", "seed", "cross_validation", "repulsive")
 
 
 def check_arguments(potential):
@@ -62,3 +63,7 @@ def check_arguments(potential):
         value = getattr(potential, name)
         if value is not None or name in NEEDED:
             check(value, name)
+    if potential.repulsive:
+        kinds = [type(part) for part in as_baselines(potential.baseline)]
+        if ZBL not in kinds or any(term.descriptor.per_frame for term in as_terms(potential.terms)):
+            raise ConfigError("repulsive=True needs baseline=mercer.baselines.ZBL(...) and no terms on structures")

@@ -6,7 +6,7 @@ it calls): a new entry of the header is a line there. Header, every hyperparamet
     kind           "potential"
     units          {"energy": "eV", "length": "Angstrom"}
     parameters     sigma, sigma_scaling, e0, config_type_sigma, solver, seed, max_selection, cross_validation,
-                   max_memory as given to Potential
+                   max_memory, repulsive as given to Potential
     species        [atomic number, ...] that the potential knows, ascending
     e0             {"energies": [eV per species], "sources": [...], "undetermined": [[...], ...]}
     terms          [{descriptor, kernel, delta, n_sparse, selection, match_species, n_points, n_features}, ...]
@@ -43,7 +43,7 @@ from mercer.targets import FreeAtomEnergies
 
 _PARAMETERS = (
     *("sigma", "sigma_scaling", "e0", "config_type_sigma", "solver", "seed", "max_selection", "cross_validation"),
-    "max_memory",
+    *("max_memory", "repulsive"),
 )
 
 

@@ -57,6 +57,15 @@ class SparsePoints:
     def __len__(self):
         return len(self.features)
 
+    def with_more(self, other):
+        """These points and those of `other`, which may be None."""
+        if other is None:
+            return self
+        pairs = zip(
+            (self.features, self.species, self.origin), (other.features, other.species, other.origin), strict=True
+        )
+        return SparsePoints(*(np.concatenate(pair) for pair in pairs))
+
 
 def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes=_SELECTION_BYTES):
     """Sparse points of a term from the environments of `data` (FrameData).

@@ -18,6 +18,7 @@ from mercer.structures.frames import (
 from mercer.structures.keys import SPELLINGS
 from mercer.structures.labels import LABEL_KINDS, Labels, read_labels
 from mercer.structures.lengths import in_angstrom
+from mercer.structures.probes import bond_length, compressed, dimers, free_atoms
 from mercer.structures.units import stress_order, unit_factor
 
 __all__ = [
@@ -27,7 +28,11 @@ __all__ = [
     "Labels",
     "as_frames",
     "atom_numbers",
+    "bond_length",
     "check_suffix",
+    "compressed",
+    "dimers",
+    "free_atoms",
     "in_angstrom",
     "info_numbers",
     "naming_frames",
