@@ -405,7 +405,7 @@ HELP = {
     "config_type_sigma": "{config_type: {energy: sigma}}: other sigmas for some frames",
     "baseline": "subtracted before the fit and added back: null = zbl with distances from the data, none, or "
     "{type: zbl, r_inner: 1.0, r_outer: 2.0, pairs: {C-H: [0.4, 0.8]}}",
-    "repulsive": "with zbl: dimers and compressed crystals are followed after the fit, and mended where they do not rise",
+    "repulsive": "with zbl: dimers and compressed crystals are followed after the fit and mended where they fall",
     "max_memory": "the fit takes no more beside the data, such as 2GB; null = what is quick",
     "max_selection": "candidates for sparse points, at most; null = 20000, or what fits into 256 MB",
     "terms": "the potential is the sum of these terms; a list, or the name of a sum such as two-body+soap",

@@ -279,6 +279,36 @@ def test_baseline_and_calibration(tmp_path):
     check_gradients(lambda atoms: in_cpp(tmp_path / "model", atoms)["energy"][0], test[0], found)
 
 
+def test_zbl_of_pairs_of_elements(tmp_path):
+    """Pairs with their own distances, in Python and C++ alike."""
+    test = ase.io.read(REFERENCE.with_suffix(".extxyz"), ":")
+    elements = sorted({symbol for atoms in test for symbol in atoms.symbols})
+    pairs = {f"{elements[0]}-{elements[0]}": (1.0, 3.0), f"{elements[-1]}-{elements[0]}": (1.5, 5.0)}
+    potential = mercer.load(REFERENCE)
+    without = potential.predict(test)
+    potential.baselines_ = (mercer.baselines.ZBL(0.5, 4.0, pairs=pairs),)
+    potential.save(tmp_path / "model")
+    expected, found = mercer.load(tmp_path / "model").predict(test), in_cpp(tmp_path / "model", test)
+    assert np.abs(expected["energies"] - without["energies"]).max() > 0.1
+    for key in ("energy", "energies", "forces", "virial"):
+        assert np.abs(np.reshape(found[key], np.shape(expected[key])) - expected[key]).max() <= 1e-10, key
+    assert core.Potential.load(str(tmp_path / "model")).cutoff == 5.0
+    check_gradients(lambda atoms: in_cpp(tmp_path / "model", atoms)["energy"][0], test[0], found)
+    header, arrays, _ = read_model(tmp_path / "model")
+    for rows, message in (
+        ([[6, 1, 2.0, 1.0]], "0 < r_inner < r_outer"),
+        ([[6, 1.5, 1.0, 2.0]], "expected atomic numbers"),
+        ([[6, 200, 1.0, 2.0]], "expected atomic numbers"),
+        ([[6, 1, 1.0]], "expected rows of Z1, Z2"),
+    ):
+        header["baseline"] = [{"type": "zbl", "r_inner": 1.0, "r_outer": 2.0, "pairs": rows}]
+        write_model(tmp_path / "wrong", header, arrays)
+        with pytest.raises(RuntimeError, match=message):
+            core.Potential.load(str(tmp_path / "wrong"))
+        with pytest.raises(mercer.errors.ModelFileError):
+            mercer.load(tmp_path / "wrong")
+
+
 def test_threads_do_not_change_a_bit():
     batch = to_batch(as_frames(ase.io.read(REFERENCE.with_suffix(".extxyz"), ":")))
     potential, found = core.Potential.load(str(REFERENCE)), []

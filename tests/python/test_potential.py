@@ -272,7 +272,7 @@ def isolated(z, energy, config_type=None, **options):
     return Atoms([z], info=info, **options)
 
 
-def test_isolated_atoms_give_e0_and_are_left_out():
+def test_isolated_atoms_give_e0_and_are_no_training_frames():
     frames = make_frames(10, labels=("energy",))
     atoms = [isolated(6, -9.5, "isolated_atom"), isolated(8, -19.0, cell=[9.0] * 3, pbc=True)]
     crystal = isolated(6, -9.9, cell=[2.0] * 3, pbc=True)  # its own images are neighbours
@@ -281,8 +281,10 @@ def test_isolated_atoms_give_e0_and_are_left_out():
     assert potential.fit_report_["n_training_frames"] == 11
     assert potential.fit_report_["n_isolated_atoms"] == 2
     assert potential.isolated_atoms([*atoms, crystal, *frames]).tolist() == [True, True, *[False] * 11]
-    # frames are numbered as they were given
-    assert potential.sparse_points_[0].origin[:, 0].min() >= 1
+    # frames are numbered as they were given; the free atoms come after the sparse points that were chosen
+    origin = potential.sparse_points_[0].origin
+    assert origin[:-2, 0].min() >= 1
+    assert origin[-2:].tolist() == [[0, 0], [12, 0]]
     assert set(potential.fit_report_["e0_sources"].values()) == {"isolated atom"}
 
 

@@ -437,7 +437,14 @@ def dimers(element="SiC", distances=(0.7, 1.1, 1.6, 1.9)):
     return [Atoms(element, [[0, 0, 0], [0, 0, d]]) for d in distances]
 
 
-@pytest.mark.parametrize("baseline", [baselines.ZBL(1.0, 2.5), baselines.CalculatorBaseline(MorsePotential(rcut2=4.0))])
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        baselines.ZBL(1.0, 2.5),
+        baselines.ZBL(0.5, 1.0, pairs={"Si-C": (1.2, 2.6)}),
+        baselines.CalculatorBaseline(MorsePotential(rcut2=4.0)),
+    ],
+)
 @pytest.mark.parametrize("pbc", [True, False])
 def test_baselines_are_consistent(baseline, pbc):
     atoms = make_frames(1)[0]
@@ -473,6 +480,27 @@ def test_zbl_numbers():
     assert 0 < near[0] <= 1e-6 and near[2] == 0 and np.abs(far).max() <= 1e-4
     with pytest.raises(ConfigError, match="r_inner=2 must be below r_outer=1"):
         baselines.ZBL(2.0, 1.0)
+
+
+def test_zbl_of_pairs():
+    zbl = baselines.ZBL(0.5, 1.0, pairs={"Si-C": (1.0, 2.0), "C-C": (0.6, 1.2)})
+    assert zbl.r_cut == 2.0
+    for element, usual in (("SiC", (1.0, 2.0)), ("CSi", (1.0, 2.0)), ("C2", (0.6, 1.2)), ("Si2", (0.5, 1.0))):
+        expected = baselines.ZBL(*usual).evaluate(dimers(element))
+        for part, other in zip(zbl.evaluate(dimers(element)), expected, strict=True):
+            np.testing.assert_array_equal(part, other)
+    parameters = zbl.to_dict()
+    assert baselines.baselines_from_dicts([parameters]) == (zbl,)
+    assert "pairs" not in baselines.ZBL().to_dict()  # as before there were pairs
+    for pairs, message in (
+        ({"C-Xx": (1, 2)}, "'C-Xx' is not a pair of elements"),
+        ({"C": (1, 2)}, "'C' is not a pair of elements"),
+        ({"C-C": 2}, "expected .r_inner, r_outer."),
+        ({"C-C": (2, 1)}, "pair C-C: r_inner=2 must be below r_outer=1"),
+        ([1], "expected {'C-H'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            baselines.ZBL(pairs=pairs)
 
 
 @pytest.mark.parametrize("calculator", [False, True])

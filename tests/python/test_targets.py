@@ -70,6 +70,32 @@ def test_dependent_compositions_share_the_energy_and_are_reported():
     assert one.undetermined.shape == (2, 3)
 
 
+def test_sums_that_are_determined_are_split_sensibly():
+    """One composition, of which least squares of minimum norm would give hydrogen -616 eV."""
+    free = np.array([-13.6, -1028.5, -2041.5])  # with all electrons
+    ethanol = np.array([[6.0, 2.0, 1.0]] * 3)
+    e0 = targets.resolve_e0("auto", SPECIES, ethanol, ethanol @ free - 33.0)
+    assert abs(ethanol[0] @ e0.energies - (ethanol[0] @ free - 33.0)) <= 1e-8
+    assert np.abs(e0.energies - free).max() <= 30.0
+    assert e0.undetermined_species().tolist() == SPECIES.tolist()
+    assert targets.describe_undetermined(["H", "C"])[0].startswith("E0 of H, C: ")
+    # energies of pseudopotentials, where nothing is known but the mean
+    e0 = targets.resolve_e0("auto", SPECIES, ethanol, np.full(3, -90.0))
+    assert np.abs(e0.energies + 10.0).max() <= 1e-9
+    # what is determined stays determined
+    water = np.array([[2.0, 0.0, 1.0]] * 2 + [[2.0, 0.0, 2.0]])
+    e0 = targets.resolve_e0("auto", np.array([1, 6, 8]), water, water @ [-1.0, 0.0, -5.0])
+    assert abs(e0.energies[0] + 1.0) <= 1e-9 and abs(e0.energies[2] + 5.0) <= 1e-9
+    assert e0.undetermined_species().tolist() == [6]
+    assert len(targets.describe_undetermined([])) == 0
+
+
+def test_energies_of_free_atoms_with_all_electrons():
+    """Against Hartree-Fock: H -13.6, C -1025.6, O -2035.7, Si -7859 eV."""
+    expected = np.array([-13.6, -1025.6, -2035.7, -7859.0])
+    assert np.abs(targets.atom_energy([1, 6, 8, 14]) / expected - 1).max() <= 0.08
+
+
 def test_isolated_atoms_come_first_and_least_squares_fills_in():
     counts = compositions(10)
     shifted = counts @ E0 + 0.5 * counts[:, 0]

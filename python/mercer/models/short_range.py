@@ -42,7 +42,7 @@ _ENOUGH = 0.2
 #: Crystals that are followed, at most; atoms of each.
 _MOST_CRYSTALS, _MOST_ATOMS = 12, 150
 #: Rounds of mending; standard deviation of a mended rise, as a part of the wanted one.
-_ROUNDS, _SIGMA = 10, 0.3
+_ROUNDS, _SIGMA = 12, 0.3
 #: Sparse points: distances of each dimer and volumes of each crystal, but for many of them fewer, to so many in all.
 _DISTANCES, _VOLUMES, _MOST_POINTS = 14, 12, 200
 
@@ -73,10 +73,9 @@ class Path:
         return self.base + self.K @ weights
 
     def wrong(self, weights):
-        """Steps whose rise is too small: indices, rises, wanted rises and rows of K of the rises."""
+        """Steps whose rise is too small: indices, rises and wanted rises of all steps."""
         rises, least = self.rises(self.energies(weights))
-        steps = np.flatnonzero(rises < _ENOUGH * least)
-        return steps, rises[steps], least[steps], self.rise_rows(steps)
+        return np.flatnonzero(rises < _ENOUGH * least), rises, least
 
 
 @dataclass(frozen=True)
@@ -204,16 +203,20 @@ def mend(potential, probes):
     """
     paths, weights = list(probes.paths(potential)), potential.weights_
     before, report = weights, {}
+    mended = {}  # steps that were wrong in any round, which later rounds must not spoil
     for turn in range(_ROUNDS):
-        rows, missing, sigmas = [], [], []
+        rows, missing, sigmas, done = [], [], [], True
         for path in paths:
-            steps, rises, least, K = path.wrong(weights)
-            if len(steps):
-                report.setdefault(path.name, {"from": path.place(steps[0])})
-                rows.append(K)
-                missing.append(least - rises)
-                sigmas.append(_SIGMA * least / 2**turn)
-        if not rows:
+            wrong, rises, least = path.wrong(weights)
+            if len(wrong):
+                report.setdefault(path.name, {"from": path.place(wrong[0])})
+                done = False
+            steps = mended[path.name] = np.union1d(mended.get(path.name, []), wrong).astype(int)
+            steps = steps[np.isfinite(rises[steps])]
+            rows.append(path.rise_rows(steps))
+            missing.append(np.maximum(least[steps] - rises[steps], 0.0))
+            sigmas.append(_SIGMA * least[steps] / 2**turn)
+        if done:
             break
         weights = weights + potential.covariance_.condition(*map(np.concatenate, (rows, missing, sigmas)))
     for path in paths:
