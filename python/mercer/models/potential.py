@@ -297,7 +297,6 @@ class Potential(BaseEstimator):
             "labels": _label_report(data, training, all_targets),
             "e0": {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)},
             "e0_undetermined": [symbol(z) for z in e0.undetermined_species()],
-            "free_atoms": {} if self._of_structures() is not None else free_atoms.report(self, free),
             "e0_sources": {symbol(z): source for z, source in zip(e0.species, e0.sources, strict=True)},
             "n_sparse": [
                 {group_name(t.descriptor, z): int(n) for z, n in sorted(Counter(t.points.species.tolist()).items())}
@@ -317,6 +316,7 @@ class Potential(BaseEstimator):
             "seconds": clock.seconds,
         }
         self._set_calibration(predictions.calibration())
+        self.fit_report_["free_atoms"] = {} if self._of_structures() is not None else free_atoms.report(self, free)
         self.held_out_ = predictions.in_order(labelled, training.origin)
         for kind, factor in self.calibration_.items():
             if f"{kind}_std" in self.held_out_:
