@@ -62,7 +62,7 @@ void check_parameters(const Fields& parameters) {
   parameters.count("seed", 0);
   if (parameters.given("max_selection")) parameters.count("max_selection", 1);
   if (parameters.given_or_early("cross_validation")) parameters.count("cross_validation", 0);
-  if (parameters.given_or_early("repulsive")) parameters.flag("repulsive");
+  if (parameters.has("repulsive")) parameters.flag("repulsive");
   if (parameters.given_or_early("max_memory") && !parameters.is_text("max_memory")) parameters.positive("max_memory");
 }
 
