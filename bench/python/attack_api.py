@@ -46,6 +46,7 @@ WORDS = {
     "method": ("selection",),
     "value": ("cutoff", "radial_basis", "radial_scaling"),
     "parameters": ("descriptor",),
+    "index": ("no frame",),
     "path": ("model file", "no such file", "folder"),
     "b": ("rows", "sets"),
     "K_LM": ("K_MM",),

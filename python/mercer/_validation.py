@@ -90,7 +90,7 @@ def check_positive(value, name, *, allow_zero=False, smallest=0.0, largest=math.
     if math.isfinite(number) and ((number > 0 and smallest <= number <= largest) or (allow_zero and number == 0)):
         return number
     expected = f"a finite number {'>= 0' if allow_zero else '> 0'}"
-    if smallest > 0 or largest < math.inf:
+    if number > 0 and math.isfinite(number):
         expected += f", {smallest:g} to {largest:g}"
     raise ConfigError(f"{name}={show(value)}: expected {expected}.")
 
@@ -191,15 +191,20 @@ def as_numbers(array, name, dtype=np.float64):
     raise DataError(f"{name}: expected an array of real numbers, got {got}.")
 
 
+def check_cutoff(value, name="cutoff"):
+    """Return `value` as a distance in Angstrom, zero and infinity among them."""
+    return value if isinstance(value, float) and value == math.inf else check_positive(value, name, allow_zero=True)
+
+
 def positive_rows(value, name, *, allow_zero=False):
     """`value` as a float, or as an array (n_rows,) of numbers that are all positive; ConfigError otherwise."""
     if np.ndim(value) == 0 if isinstance(value, np.ndarray) else not isinstance(value, list | tuple):
-        return check_positive(value, name, allow_zero=allow_zero)
+        return check_positive(value, name, allow_zero=allow_zero, smallest=1 / LARGEST, largest=LARGEST)
     try:
         array = as_numbers(value, name)
     except DataError as error:
         raise ConfigError(str(error)) from None
-    good = np.isfinite(array) & (array >= 0 if allow_zero else array > 0)
+    good = (array >= 1 / LARGEST) & (array <= LARGEST) | (allow_zero & (array == 0))
     if array.ndim != 1 or not good.all():
         least = ">= 0" if allow_zero else "> 0"
         raise ConfigError(f"{name}={show(value)}: expected a number or one for each row, all finite and {least}.")

@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
-from mercer._validation import check_positive
+from mercer._validation import check_positive, show
 from mercer.descriptors import MIN_DISTANCE, Environments
-from mercer.errors import ModelFileError
-from mercer.models import load
+from mercer.errors import ConfigError, ModelFileError
+from mercer.models import Potential, load
 from mercer.neighbors import VerletPairs
 from mercer.structures import as_frames, symbols
 
@@ -74,9 +74,11 @@ class PotentialCalculator(Calculator):
     def __init__(self, potential, *, std=(), warn_above=None, skin=0.5):
         super().__init__()
         self.potential = load(potential) if isinstance(potential, str | Path) else potential
+        if not isinstance(self.potential, Potential):
+            raise ConfigError(f"potential={show(potential)}: expected a fitted Potential, or the file of one")
         std = self.potential._wanted_std(std)
         if warn_above is not None:
-            check_positive(warn_above, "warn_above")
+            warn_above = check_positive(warn_above, "warn_above")
         self.options = {"std": std, "warn_above": warn_above, "skin": check_positive(skin, "skin", allow_zero=True)}
         self._kinds = tuple(dict.fromkeys(std + (() if warn_above is None else ("energies",))))
         self.potential._wanted_std(self._kinds)

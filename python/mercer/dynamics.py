@@ -18,6 +18,8 @@ __all__ = ["Explosion", "Run", "append_frame", "draw_velocities", "follow"]
 
 #: An atom that moves further than this in one step (Angstrom) is not followed any more.
 _LARGEST_STEP = 1.0
+#: K; above this a number is a mistake.
+_HOTTEST = 1e9
 #: The run ends when more than this part of the atoms has lost all neighbours.
 _MOST_LOST = 0.1
 _LOOK_FOR_LOST = 10
@@ -96,7 +98,8 @@ def draw_velocities(atoms, temperature, seed=0):
     DataError
         If constraints fix every atom.
     """
-    temperature = check_positive(temperature, "temperature", allow_zero=True)
+    temperature = check_positive(temperature, "temperature", allow_zero=True, largest=_HOTTEST)
+    seed = check_count(seed, "seed", minimum=0, maximum=2**63 - 1)
     _require_freedom(atoms)
     masses = atoms.get_masses()[:, None]
     velocities = np.random.default_rng(seed).standard_normal((len(atoms), 3)) / np.sqrt(masses)
@@ -168,12 +171,13 @@ def follow(atoms, steps, *, timestep=1.0, ensemble="nve", temperature=None, fric
     (20, True)
     """
     check_count(steps, "steps", minimum=0)
-    timestep = check_positive(timestep, "timestep")
+    timestep = check_positive(timestep, "timestep", smallest=1e-6, largest=1e6)
+    seed = check_count(seed, "seed", minimum=0, maximum=2**63 - 1)
     check_choice(ensemble, ("nve", "nvt"), "ensemble")
     _require_freedom(atoms)
     if ensemble == "nvt":
-        temperature = check_positive(temperature, "temperature")
-        friction = check_positive(friction, "friction") / units.fs
+        temperature = check_positive(temperature, "temperature", largest=_HOTTEST)
+        friction = check_positive(friction, "friction", smallest=1e-12, largest=1e3) / units.fs
         rng = np.random.default_rng(seed)
         mover = Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
     else:

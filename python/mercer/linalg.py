@@ -30,7 +30,7 @@ from scipy.linalg import blas, lapack
 from threadpoolctl import ThreadpoolController
 
 from mercer._threads import num_threads
-from mercer._validation import check_choice, check_finite, check_positive, check_targets
+from mercer._validation import as_numbers, check_choice, check_finite, check_positive, check_targets
 from mercer.errors import ConfigError, DataError
 
 #: Rows of K_LM that are whitened at a time: enough for BLAS-3 speed, small beside the M x M state.
@@ -158,7 +158,7 @@ def _triangle_condition(factor, *, lower):
 
 
 def _symmetric(K, name):
-    K = np.asarray(K, dtype=np.float64)
+    K = as_numbers(K, name)
     if K.ndim != 2 or K.shape[0] != K.shape[1] or len(K) == 0:
         raise DataError(f"{name} has shape {K.shape}; expected a square matrix with at least one row.")
     return check_finite(K, name)
@@ -170,7 +170,7 @@ def _labels(y, n_rows):
 
 
 def _sigmas(sigma, n_rows):
-    sigma = np.asarray(sigma, dtype=np.float64)
+    sigma = as_numbers(sigma, "sigma")
     if sigma.shape not in ((), (n_rows,)):
         raise DataError(f"sigma has shape {sigma.shape}; expected a number or one per row ({n_rows},).")
     if not (np.all(sigma > 0) and np.all(np.isfinite(sigma))):
@@ -477,7 +477,7 @@ class SparseSystem:
         DataError, ConfigError
             For wrong shapes, values that are not finite, or a sigma that is not positive. The state is then unchanged.
         """
-        K_LM = np.asarray(K_LM, dtype=np.float64)
+        K_LM = as_numbers(K_LM, "K_LM")
         if K_LM.ndim != 2 or K_LM.shape[1] != self.n_points:
             raise DataError(f"K_LM has shape {K_LM.shape}; expected (n_rows, {self.n_points}).")
         n_rows = len(K_LM)
@@ -765,7 +765,7 @@ class DenseSystem:
 
     def __init__(self, K, noise_variance, *, jitter=0.0, overwrite=False, remedy="noise"):
         K = _symmetric(K, "K")
-        noise_variance = np.asarray(noise_variance, dtype=np.float64)
+        noise_variance = as_numbers(noise_variance, remedy)
         if noise_variance.shape not in ((), (len(K),)):
             raise DataError(f"{remedy} has shape {noise_variance.shape}; expected a number or ({len(K)},).")
         if not (np.all(noise_variance >= 0) and np.all(np.isfinite(noise_variance))):

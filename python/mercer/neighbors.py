@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from mercer._core import core
-from mercer.errors import ConfigError
+from mercer._validation import as_numbers, check_cutoff, check_flag, check_positive, show
+from mercer.errors import ConfigError, DataError
 from mercer.structures import as_frames, naming_frames, species_numbers, to_batch
 
 __all__ = ["VerletPairs", "build_pairs", "neighbor_list"]
@@ -33,6 +34,7 @@ def build_pairs(frames, cutoff, min_distance=0.0):
     DataError
         For structures that are not valid, and atoms that are too close; names frame and atoms.
     """
+    cutoff, min_distance = check_cutoff(cutoff), check_cutoff(min_distance, "min_distance")
     frames = as_frames(frames)
     batch = to_batch(frames)
     with naming_frames(frames):
@@ -65,8 +67,9 @@ class VerletPairs:
     """
 
     def __init__(self, cutoff, skin, min_distance=0.0):
+        lengths = check_cutoff(cutoff), check_cutoff(skin, "skin"), check_cutoff(min_distance, "min_distance")
         try:
-            self._core = core.VerletList(cutoff, skin, min_distance)
+            self._core = core.VerletList(*lengths)
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
@@ -135,9 +138,9 @@ def neighbor_list(quantities, a, cutoff, self_interaction=False, max_nbins=None)
     >>> i.tolist(), d.round(2).tolist()
     ([0, 0, 0, 0, 1, 1, 1, 1], [2.35, 2.35, 2.35, 2.35, 2.35, 2.35, 2.35, 2.35])
     """
-    unknown = sorted(set(quantities) - set("ijdDS"))
-    if unknown:
-        raise ConfigError(f"quantities: unknown {', '.join(map(repr, unknown))}; expected letters out of 'ijdDS'")
+    if not isinstance(quantities, str) or not quantities or set(quantities) - set("ijdDS"):
+        raise ConfigError(f"quantities={show(quantities)}: expected letters out of 'ijdDS'")
+    self_interaction = check_flag(self_interaction, "self_interaction")
     frames = as_frames(a)
     if len(frames) != 1:
         raise ConfigError(f"neighbor_list: expected one structure, got {len(frames)}; for many see build_pairs")
@@ -165,25 +168,24 @@ def _limits(atoms, cutoff):
         numbers = atoms.numbers
         table = np.zeros((numbers.max(initial=0) + 1,) * 2)
         for pair, value in cutoff.items():
-            first, second = (species_numbers(element)[0] for element in pair)
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise ConfigError(f"cutoff: {show(pair)} is not a pair of elements, such as ('C', 'H')")
+            first, second = (species_numbers([element], "cutoff")[0] for element in pair)
+            length = check_positive(value, f"cutoff of {pair}", allow_zero=True)
             if max(first, second) < len(table):
-                table[first, second] = table[second, first] = _checked(value)
+                table[first, second] = table[second, first] = length
         return table.max(), lambda i, j: table[numbers[i], numbers[j]]
-    if np.ndim(cutoff) == 0:
-        return _checked(cutoff), None
-    radii = np.asarray(cutoff, dtype=float)
+    if not isinstance(cutoff, list | tuple | np.ndarray) or (isinstance(cutoff, np.ndarray) and cutoff.ndim == 0):
+        return check_positive(cutoff, "cutoff", allow_zero=True), None
+    try:
+        radii = as_numbers(cutoff, "cutoff")
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     if radii.shape != (len(atoms),):
         raise ConfigError(f"cutoff: expected one number or a radius for each of {len(atoms)} atoms, got {radii.shape}")
-    for radius in radii:
-        _checked(radius)
+    if not ((radii >= 0) & np.isfinite(radii)).all():
+        raise ConfigError(f"cutoff={show(cutoff)}: expected finite radii >= 0 in Angstrom")
     return 2 * radii.max(initial=0.0), lambda i, j: radii[i] + radii[j]
-
-
-def _checked(value):
-    value = float(value)
-    if not (np.isfinite(value) and value >= 0):
-        raise ConfigError(f"cutoff: {value}, expected a positive length in Angstrom")
-    return value
 
 
 def _with_self(found, n_atoms):

@@ -100,7 +100,7 @@ def test_messages(make, message):
 
 def test_every_field_has_a_kind():
     """What the class itself looks at, after its fields, is named here."""
-    own = {"radial_options", "radial_scaling", "channels", "correlation", "normalization"}
+    own = {"radial_options", "radial_scaling", "channels", "correlation", "normalization", "pairs"}
     for target, name in FIELDS:
         assert name in kinds(target.call) or name in own, f"{target.name}.{name} has no type of mercer._parameters"
 
@@ -180,3 +180,74 @@ def test_a_descriptor_is_a_step_of_a_pipeline():
     assert len(set(soap.get_feature_names_out())) == soap.n_features
     with pytest.raises(dataclasses.FrozenInstanceError):
         soap.r_cut = 3.0
+
+
+# --- functions
+
+
+def functions():
+    yield from api_targets.function_targets()
+    yield from api_targets.compat_targets()
+
+
+@pytest.mark.parametrize("target", list(functions()), ids=lambda target: target.name)
+def test_functions_raise_errors_of_mercer_only(target):
+    """Some of these values are taken; where not, nothing of NumPy or pybind11 comes through."""
+    taken = {"progress", "verbose", "only_physical_cores", "max_nbins"}  # called, or without effect
+    for name in set(target.names) - taken:
+        for value in NONSENSE.values():
+            try:
+                with np.errstate(all="ignore"):
+                    target.run(**{name: value})
+            except mercer.errors.MercerError as error:
+                assert len(str(error)) < 1200
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mercer.selection.select(np.ones((4, 2)) * 1j, 2), "X: expected an array of real numbers"),
+        (lambda: mercer.selection.select(np.full((4, 2), 1e300), 2), r"X\[0, 0\] is 1e\+300; expected numbers below"),
+        (lambda: mercer.GPR(noise=-1.0).fit(*api_targets.table()), r"noise=-1\.0: expected a finite number >= 0"),
+        (lambda: mercer.GPR().fit(np.eye(3), [1.0, 1e300, 1.0]), r"y\[1\] is 1e\+300"),
+        (lambda: mercer.SparseGPR(sparse_groups=[1]).fit(np.eye(3), np.ones(3)), "sparse_groups .* sparse_points"),
+        (lambda: mercer.load(3), "path=3: expected the name of a file"),
+        (lambda: mercer.load("a\0b"), "path='a.*x00b': expected the name of a file"),
+        (lambda: mercer.structures.read_labels(molecule("H2O"), keys="energy"), "keys='energy': expected a mapping"),
+        (lambda: mercer.set_num_threads(2**40), "number of threads=1099511627776"),
+        (lambda: mercer.Potential(api_targets.term()).fit(api_targets.water(), labels=3), "labels=3: expected what"),
+        (
+            lambda: mercer.Potential(api_targets.term()).fit(api_targets.water(), sparse_points=[]),
+            "sparse_points=.*expected 1 SparsePoints",
+        ),
+        (lambda: mercer.descriptors.Descriptor.from_dict({"type": "SOAP"}), "descriptor SOAP: species is missing"),
+    ],
+)
+def test_messages_of_functions(call, message):
+    with pytest.raises(mercer.errors.MercerError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("positions", np.zeros((3, 2)), r"positions are a float64 array of shape \(3, 2\)"),
+        ("positions", np.zeros((3, 3), complex), "positions are a complex128 array"),
+        ("numbers", np.array([8.0, 1.0, 1.0]), "numbers are a float64 array"),
+        ("numbers", np.array([8, 1]), r"numbers are a int64 array of shape \(2,\)"),
+        ("numbers", np.array([8, 1, -3]), "the atomic number of atom 2 is -3"),
+        ("numbers", np.array([8, 2**32 + 1, 1]), "the atomic number of atom 1 is 4294967297"),
+    ],
+)
+def test_arrays_of_frames(part, value, message):
+    with pytest.raises(mercer.errors.DataError, match=f"frame 1: {message}"):
+        mercer.structures.to_batch([api_targets.water()[0], api_targets.frame(**{part: value})])
+
+
+def test_classes_of_dscribe_print_the_call_that_made_them():
+    from mercer.compat.dscribe import SOAP, REMatchKernel
+
+    soap = SOAP(3.0, 2, 1, species=["H"])
+    assert repr(soap) == "SOAP(r_cut=3.0, n_max=2, l_max=1, species=['H'])"
+    assert repr(copy.deepcopy(soap)) == repr(soap)
+    assert repr(REMatchKernel(alpha=0.2)) == "REMatchKernel(alpha=0.2)"

@@ -184,7 +184,7 @@ def build(**options):
         (lambda: build(compression={"species_weighting": {"H": 1}}), ConfigError, "a weight for each of the species"),
         (lambda: build().create(molecule("CH4")), DataError, "system 0 holds C, but species are H, O"),
         (lambda: build().create(WATER, centers=[]), DataError, "centers is empty"),
-        (lambda: build().create(WATER, centers=[3]), DataError, "center 3: expected the index of one of the 3 atoms"),
+        (lambda: build().create(WATER, centers=[3]), DataError, "centers: 3: expected the index of one of the 3 atoms"),
         (lambda: build().create(WATER, centers=[[0, 0]]), DataError, "three finite Cartesian coordinates"),
         (lambda: build().create(WATER, n_jobs=0), ConfigError, "n_jobs=0"),
         (lambda: build().create([WATER], centers=[0]), DataError, "one entry for each of the 1 systems"),

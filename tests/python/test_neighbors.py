@@ -260,9 +260,9 @@ def test_min_distance():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ix", bulk("Si"), 3.0), "quantities: unknown 'x'"),
-        (("i", bulk("Si"), -1.0), "cutoff: -1.0"),
-        (("i", bulk("Si"), np.nan), "cutoff: nan"),
+        (("ix", bulk("Si"), 3.0), "quantities='ix': expected letters"),
+        (("i", bulk("Si"), -1.0), "cutoff=-1.0: expected a finite number"),
+        (("i", bulk("Si"), np.nan), "cutoff=nan"),
         (("i", bulk("Si"), [1.0]), "a radius for each of 2 atoms"),
         (("i", bulk("Si"), {("Si", "Xx"): 1.0}), "unknown element 'Xx'"),
         (("i", [bulk("Si")] * 2, 3.0), "expected one structure, got 2"),
@@ -334,5 +334,5 @@ def test_verlet_pairs_name_mistakes():
     frames[0].positions[1] = np.nan
     with pytest.raises(DataError, match=r"x.xyz, frame 4: the position of atom 1 is not finite"):
         verlet.update(frames)
-    with pytest.raises(ConfigError, match="skin = -1"):
+    with pytest.raises(ConfigError, match="skin=-1"):
         VerletPairs(3.0, skin=-1)

@@ -52,7 +52,7 @@ def test_as_frames():
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (3, "expected an ase.Atoms or a list of them, got int"),
+        (3, "expected an ase.Atoms or a list of them, got 3"),
         ("train.xyz", "read a file with mercer.structures.read_frames"),
         ([bulk("Si"), "Si"], "element 1 is of type str"),
     ],

@@ -406,7 +406,8 @@ class Descriptor(Parameters):
         self._require_differentiable()
         environments = self._environments(frames)
         if out is not None:
-            out = check_out(out, (len(out) if np.ndim(out) else 0, 3, self.n_features))
+            n_entries = len(out) if isinstance(out, np.ndarray) and out.ndim else 0
+            out = check_out(out, (n_entries, 3, self.n_features))
         try:
             with naming_frames(environments.frames):
                 return Gradients(*self._core.gradients(environments.structures, environments.pairs, out))

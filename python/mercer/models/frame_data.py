@@ -81,6 +81,8 @@ class FrameData:
     def read_labelled(cls, frames, labels=None):
         """The same with labels, read by the usual keys where not given; what has to be said of them is logged."""
         frames = as_frames(frames)
+        if not (labels is None or isinstance(labels, Labels)):
+            raise DataError(f"labels={show(labels)}: expected what mercer.structures.read_labels returns")
         if labels is None:
             labels = read_labels(frames)
             for note in labels.notes:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mercer._parameters import Amplitude, NotNegativeRows
+from mercer._validation import check_flag
 from mercer.errors import ConfigError
 from mercer.linalg import DenseSystem
 from mercer.models._base import DenseRegressor, JitterArgument, KernelArgument, row_blocks
@@ -107,6 +108,7 @@ class GPR(DenseRegressor):
         DataError
             For data that cannot be used.
         """
+        return_std, return_cov = check_flag(return_std, "return_std"), check_flag(return_cov, "return_cov")
         X, groups = self._test_data(X, groups)
         if return_std and return_cov:
             raise ConfigError("return_std and return_cov are both set; ask for one of them.")

@@ -1,7 +1,6 @@
 """`mercer.load`: a model from a file, whatever kind of model the file holds."""
 
-from pathlib import Path
-
+from mercer._validation import check_path
 from mercer.errors import ModelFileError
 from mercer.io import read_model
 from mercer.models.gap import load_gap
@@ -31,7 +30,7 @@ def load(path, *, baseline=None):
         For a missing, truncated, damaged or foreign file, one in a newer format, and one with parts that are missing,
         out of their range, or unknown to this version. For GAP files, everything that is not read is refused by name.
     """
-    path = Path(path)
+    path = check_path(path)
     if _starts_with_xml(path):
         potential = load_gap(Potential, path)
         potential.path_ = str(path.resolve())

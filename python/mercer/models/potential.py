@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from mercer import baselines, targets
-from mercer._validation import check_choice, check_out
+from mercer._validation import check_callable, check_choice, check_flag, check_items, check_mapping, check_out
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SparseSystem
@@ -25,7 +25,7 @@ from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
 from mercer.models.free_atoms import FreeAtoms
 from mercer.models.memory import Plan
-from mercer.models.potential_arguments import as_terms, check_arguments
+from mercer.models.potential_arguments import as_terms, check_arguments, check_sparse_points
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
 from mercer.models.sparse_points import choose_points, count_points, group_name
@@ -223,7 +223,7 @@ class Potential(BaseEstimator):
             environments than sparse points.
         """
         check_arguments(self)
-        clock, progress = _Clock(), progress or _silent
+        clock, progress = _Clock(), _silent if progress is None else check_callable(progress, "progress")
         terms = self._terms()
         with clock("read"):
             labelled = FrameData.read_labelled(frames, labels)
@@ -242,6 +242,7 @@ class Potential(BaseEstimator):
                     points.with_more(free.points(term)).with_more(probes and probes.points(term))
                     for term, points in zip(terms, sparse_points, strict=True)
                 ]
+            check_sparse_points(sparse_points, terms)
             sparse_terms = [SparseTerm(term, points) for term, points in zip(terms, sparse_points, strict=True)]
             gram = _block_diagonal([term.gram() for term in sparse_terms])
             system = SparseSystem(
@@ -419,8 +420,9 @@ class Potential(BaseEstimator):
         self._check_fitted()
         gradients = self._wants_gradients(forces)
         wanted = self._wanted_std(std)
+        progress = _silent if progress is None else check_callable(progress, "progress")
         self._warn_uncalibrated(wanted)
-        return self._predict(FrameData.read(frames), gradients, wanted, self.calibration_, out, progress or _silent)
+        return self._predict(FrameData.read(frames), gradients, wanted, self.calibration_, out, progress)
 
     def _predict(self, data, gradients, wanted, factors, out=None, progress=_silent):
         """See `predict`; `factors` of standard deviations, by kind."""
@@ -431,7 +433,7 @@ class Potential(BaseEstimator):
         shapes |= {f"{kind}_std": shapes[kind] for kind in wanted}
         if not gradients:
             shapes = {key: shape for key, shape in shapes.items() if key not in ("forces", "virial", "stress")}
-        for key in out or {}:
+        for key in check_mapping({} if out is None else out, "out", "a mapping of arrays"):
             check_choice(key, shapes, "out: key")
         result = {key: check_out((out or {}).get(key), shape, f"out[{key!r}]") for key, shape in shapes.items()}
         chunking = (_FORCE_STD_ATOMS,) if "forces" in wanted else _chunking(self.terms_, data.n_atoms, self.r_cut)
@@ -502,7 +504,7 @@ class Potential(BaseEstimator):
         data = FrameData.read_labelled(frames, labels)
         data = data.take(np.flatnonzero(~self._isolated(data)))
         possible = [kind for kind in PRIOR_VARIANCES if kind != "forces" or self._wants_gradients("auto")]
-        wanted = possible if kinds is None else self._wanted_std(kinds)
+        wanted = possible if kinds is None else self._wanted_std(kinds, "kinds")
         kinds = [kind for kind in wanted if data.labels.has(kind).any()]
         if not kinds or not len(data):
             raise DataError("calibrate: no frames with labels of energies or forces; give validation frames")
@@ -716,6 +718,7 @@ class Potential(BaseEstimator):
         if isinstance(forces, str):
             check_choice(forces, ("auto",), "forces")
             return possible
+        forces = check_flag(forces, "forces")
         if forces and not possible:
             parts = [part for term in self.terms_ for part in (term.term.kernel, term.descriptor)]
             part = next(part for part in parts if not part.differentiable)
@@ -723,7 +726,7 @@ class Potential(BaseEstimator):
                 f"{part} has no derivative everywhere, so this potential has no forces. Predict energies alone "
                 "(forces=False), or fit with a kernel and a descriptor that have derivatives."
             )
-        return bool(forces)
+        return forces
 
     def _residuals(self, data, all_targets, plan, gram=None):
         """{kind: number, MAE, RMSE, and RMS of residual / sigma} on the training rows; `gram`: as for `_row_blocks`."""
@@ -815,18 +818,16 @@ class Potential(BaseEstimator):
             absolute=given_sigma(ROW_KINDS[kind], data.frames),
         )
 
-    def _wanted_std(self, std):
+    def _wanted_std(self, std, name="std"):
         kinds = ("energy", "energies")
         if isinstance(std, str):
             std = [std]
         if std is None or isinstance(std, (bool, np.bool_)):
             wanted = kinds if std else ()
-        elif isinstance(std, Iterable):
-            wanted = tuple(std)
         else:
-            raise ConfigError(f"std={std!r}: expected True, False, or some of {', '.join(PRIOR_VARIANCES)}")
+            wanted = tuple(check_items(std, name, f"True, False, or some of {', '.join(PRIOR_VARIANCES)}"))
         for kind in wanted:
-            check_choice(kind, PRIOR_VARIANCES, "std")
+            check_choice(kind, PRIOR_VARIANCES, name)
         if "forces" in wanted:
             self._wants_gradients(True)
         if wanted and self.covariance_ is None:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Number
 
 from mercer import targets
-from mercer._validation import check_choice, check_count, check_flag, check_mapping, check_number, show
+from mercer._validation import check_choice, check_count, check_flag, check_items, check_mapping, check_number, show
 from mercer.baselines import ZBL, as_baselines
 from mercer.errors import ConfigError
 from mercer.linalg import SOLVERS
 from mercer.models.frame_data import by_number
 from mercer.models.memory import parse_bytes
+from mercer.models.sparse_points import SparsePoints
 from mercer.models.term import Term
 
 
 def as_terms(value):
     """One term or several, as a list; ConfigError for anything else."""
-    terms = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else [value]
+    terms = list(value) if isinstance(value, list | tuple) else [value]
     if not terms or not all(isinstance(term, Term) for term in terms):
         raise ConfigError(f"Potential: terms={show(value)}: terms must be a Term or a list of at least one")
     return terms
+
+
+def check_sparse_points(value, terms):
+    """ConfigError unless these are the sparse points of each of the terms."""
+    points = check_items(value, "sparse_points", "a list of SparsePoints, one for each term")
+    if len(points) != len(terms) or not all(isinstance(one, SparsePoints) for one in points):
+        raise ConfigError(f"sparse_points={show(value)}: expected {len(terms)} SparsePoints, one for each term")
+    for one, term in zip(points, terms, strict=True):
+        if one.features.shape[1] != term.descriptor.n_features:
+            raise ConfigError(
+                f"sparse_points have {one.features.shape[1]} features, {type(term.descriptor).__name__} of the term "
+                f"{term.descriptor.n_features}"
+            )
 
 
 def _config_type_sigma(value, name):

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from mercer._parameters import Amplitude, Count, NotNegative, PositiveRows, choice
-from mercer._validation import check_features, check_out, check_positive, check_targets, show
+from mercer._validation import check_features, check_flag, check_out, check_positive, check_targets, show
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import MultiRows, StructureRows
 from mercer.linalg import SOLVERS, SparseSystem
@@ -259,6 +259,7 @@ class SparseGPR(KernelRegressor):
         DataError
             For data that cannot be used.
         """
+        return_std = check_flag(return_std, "return_std")
         X, groups = self._test_data(X, groups)
         mean = check_out(out, (len(X), *self.weights_.shape[1:]))
         variance = np.empty(len(X)) if return_std else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mercer._validation import as_numbers
 from mercer.errors import ConfigError, DataError
 from mercer.models.frame_data import by_number, symbol
 from mercer.selection import select, split_count
@@ -43,9 +44,9 @@ class SparsePoints:
     origin: np.ndarray
 
     def __post_init__(self):
-        features = np.ascontiguousarray(self.features, float)
-        species = np.ascontiguousarray(self.species, np.int32)
-        origin = np.ascontiguousarray(self.origin, np.int64)
+        features = as_numbers(self.features, "features")
+        species = as_numbers(self.species, "species").astype(np.int32)
+        origin = as_numbers(self.origin, "origin").astype(np.int64)
         if features.ndim != 2 or species.shape != (len(features),) or origin.shape != (len(features), 2):
             raise ConfigError(
                 f"SparsePoints: expected features (M, n_features), species (M,) and origin (M, 2), got "

@@ -8,6 +8,7 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import filetype, get_compression, open_with_compression
 
+from mercer._validation import check_path, show
 from mercer.errors import DataError
 from mercer.structures.extxyz import scan
 from mercer.structures.frames import Frames, as_frames, to_batch
@@ -42,20 +43,20 @@ def read_frames(path, index=":"):
     ...     read_frames(f"{folder}/si.extxyz")[1].get_chemical_formula()
     'Ge2'
     """
+    path = check_path(path)
     frames = read_unchecked(path)
-    path = Path(path)
     try:
         chosen = ase.io.formats.string2index(index) if isinstance(index, str) else index
         frames = frames[chosen] if isinstance(chosen, slice) else frames.take([chosen])
     except (IndexError, ValueError, TypeError):
-        raise DataError(f"{path}: no frame {index!r}, the file holds {len(frames)} frames") from None
+        raise DataError(f"{path}: no frame {show(index)}, the file holds {len(frames)} frames") from None
     to_batch(frames)
     return frames
 
 
 def read_unchecked(path):
     """All structures of a file, as `read_frames` gives them, positions and cells as they are."""
-    path = Path(path)
+    path = check_path(path)
     if path.is_dir():
         raise DataError(f"{path}: a folder, expected a file of structures such as train.extxyz")
     if not path.exists():
@@ -142,6 +143,7 @@ def write_frames(path, frames):
     ...     len(read_frames(f"{folder}/si.extxyz"))
     1
     """
+    path = check_path(path)
     check_suffix(path)
     ase.io.write(path, [_as_text(atoms) for atoms in as_frames(frames)], format="extxyz")
 

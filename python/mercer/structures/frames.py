@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +92,10 @@ def as_frames(frames):
             f"frames: expected an ase.Atoms or a list of them, got the text {str(frames)!r}; "
             "read a file with mercer.structures.read_frames(path)"
         )
-    if not isinstance(frames, Iterable):
-        raise DataError(f"frames: expected an ase.Atoms or a list of them, got {type(frames).__name__}")
-    frames = Frames(frames)
+    try:
+        frames = Frames(frames)
+    except TypeError:
+        raise DataError(f"frames: expected an ase.Atoms or a list of them, got {show(frames)}") from None
     for k, atoms in enumerate(frames):
         if not isinstance(atoms, Atoms):
             raise DataError(f"frames: expected a list of ase.Atoms, but element {k} is of type {type(atoms).__name__}")
@@ -145,6 +145,7 @@ def to_batch(frames):
     frames = as_frames(frames)
     if not frames:
         return core.StructureBatch()
+    _check_arrays(frames)
     positions = [atoms.arrays["positions"] for atoms in frames]
     offsets = np.zeros(len(frames) + 1, dtype=np.int64)
     np.cumsum([len(p) for p in positions], out=offsets[1:])
@@ -156,6 +157,21 @@ def to_batch(frames):
             np.array([atoms.cell.array for atoms in frames], dtype=np.float64),
             np.array([atoms.pbc for atoms in frames], dtype=bool),
         )
+
+
+def _check_arrays(frames):
+    """DataError for positions and atomic numbers that are not what ASE takes for granted."""
+    for k, atoms in enumerate(frames):
+        positions, numbers = atoms.arrays["positions"], atoms.arrays["numbers"]
+        if positions.ndim != 2 or positions.shape[1] != 3 or positions.dtype.kind not in "fiu":
+            got = f"{positions.dtype} array of shape {positions.shape}"
+            raise DataError(f"{frames.where(k)}: positions are a {got}; expected real numbers of shape (n_atoms, 3)")
+        if numbers.shape != positions.shape[:1] or numbers.dtype.kind not in "iu":
+            got = f"{numbers.dtype} array of shape {numbers.shape}"
+            raise DataError(f"{frames.where(k)}: numbers are a {got}; expected {len(positions)} atomic numbers")
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < len(chemical_symbols)):
+            atom = int(np.argmax((numbers < 0) | (numbers >= len(chemical_symbols))))
+            raise DataError(f"{frames.where(k)}: the atomic number of atom {atom} is {numbers[atom]}, of no element")
 
 
 def species_of(frames):

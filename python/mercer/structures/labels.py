@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mercer._validation import check_flag, check_mapping, show
 from mercer.errors import ConfigError, DataError
 from mercer.structures.frames import as_frames
 from mercer.structures.keys import (
@@ -188,8 +189,9 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
     >>> labels.energy.round(6).tolist(), labels.found
     ([0.043364], {'energy': ('REF_energy', 1)})
     """
-    frames = as_frames(frames)
-    keys = dict(keys or {})
+    frames, required = as_frames(frames), check_flag(required, "required")
+    leave_out = check_mapping({} if leave_out is None else leave_out, "leave_out", "a mapping {kind of label: frames}")
+    keys = dict(check_mapping({} if keys is None else keys, "keys", "a mapping {kind of label: key}"))
     type_key = keys.pop("config_type", None) or "config_type"
     for kind in keys:
         if kind not in LABEL_KINDS:
@@ -211,7 +213,7 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
         arrays[kind] = array
         if kind not in origins:
             continue
-        skipped, weightless = {int(k) for k in (leave_out or {}).get(kind, ())}, 0
+        skipped, weightless = {int(k) for k in leave_out.get(kind, ())}, 0
         for k, frame in enumerate(carried):
             entry = None if k in skipped else one_value(origins[kind], frame, frames.where(k))
             if entry is None:
@@ -444,8 +446,10 @@ def _merge_stress(frames, stress, virial):
 
 def _unit_factors(units):
     """Factor from the unit of each kind of label to eV and Angstrom, and the kinds that are given per atom."""
-    units = dict(units or {})
-    for kind in units:
+    units = dict(check_mapping({} if units is None else units, "units", "a mapping {kind of label: unit}"))
+    for kind, unit in units.items():
+        if not (unit is None or isinstance(unit, str)):
+            raise ConfigError(f"units: {show(unit)} of {kind!r}; expected the name of a unit, such as 'kcal/mol'")
         if kind not in LABEL_KINDS:
             raise ConfigError(f"units: unknown kind of label {kind!r}; expected one of {', '.join(LABEL_KINDS)}")
     given = {kind: units.get(kind) for kind in LABEL_KINDS}

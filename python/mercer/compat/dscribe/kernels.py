@@ -4,23 +4,25 @@ import math
 
 import numpy as np
 
-from mercer._validation import check_choice, check_positive
+from mercer._validation import as_numbers, check_choice, check_flag, check_items, check_positive, show
+from mercer.compat.dscribe._shown import Shown
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import Average, Gaussian, Laplacian, Linear, Polynomial, REMatch, StructureRows
 
 METRICS = ("linear", "rbf", "laplacian", "polynomial")
 
 
-class _Kernel:
+class _Kernel(Shown):
     """Base: the local kernel of rows, with the parameters of scikit-learn's; a subclass gives ``_kernel(local)``."""
 
     def __init__(self, metric, gamma, degree, coef0, kernel_params, normalize_kernel):
-        self.metric = check_choice({"poly": "polynomial"}.get(metric, metric), METRICS, "metric")
-        if kernel_params:
-            raise ConfigError(f"kernel_params={kernel_params!r}: no metric takes them; leave them out.")
-        self.gamma = None if gamma is None else check_positive(gamma, "gamma")
-        self.degree, self.coef0 = check_positive(degree, "degree"), check_positive(coef0, "coef0", allow_zero=True)
-        self.normalize_kernel = bool(normalize_kernel)
+        self.metric = check_choice("polynomial" if str(metric) == "poly" else metric, METRICS, "metric")
+        if not (kernel_params is None or (isinstance(kernel_params, dict) and not kernel_params)):
+            raise ConfigError(f"kernel_params={show(kernel_params)}: no metric takes them; leave them out.")
+        self.gamma = None if gamma is None else check_positive(gamma, "gamma", smallest=1e-20, largest=1e20)
+        self.degree = check_positive(degree, "degree", smallest=1e-6, largest=1e4)
+        self.coef0 = check_positive(coef0, "coef0", allow_zero=True, largest=1e20)
+        self.normalize_kernel = check_flag(normalize_kernel, "normalize_kernel")
 
     def _local(self, gamma):
         """mercer's kernel, and the factor of the rows that it takes."""
@@ -125,8 +127,8 @@ class REMatchKernel(_Kernel):
         normalize_kernel=True,
     ):
         super().__init__(metric, gamma, degree, coef0, kernel_params, normalize_kernel)
-        self.alpha = check_positive(alpha, "alpha")
-        self.threshold = check_positive(threshold, "threshold")
+        self.alpha = check_positive(alpha, "alpha", smallest=1e-6, largest=1e6)
+        self.threshold = check_positive(threshold, "threshold", smallest=1e-15, largest=1.0)
 
     def _kernel(self, local):
         return REMatch(
@@ -141,7 +143,7 @@ class REMatchKernel(_Kernel):
 
 
 def _rows(arrays, name):
-    arrays = [np.asarray(array, dtype=np.float64) for array in arrays]
+    arrays = [as_numbers(array, name) for array in check_items(arrays, name, "a list of (n_atoms, n_features) arrays")]
     if not arrays or any(array.ndim != 2 or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         shapes = [array.shape for array in arrays[:5]]
         raise DataError(f"{name} has shapes {shapes}; expected a list of (n_atoms, n_features) arrays.")

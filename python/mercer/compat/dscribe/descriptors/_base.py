@@ -6,22 +6,22 @@ from importlib import import_module
 import numpy as np
 
 from mercer._threads import threads
-from mercer._validation import check_choice
+from mercer._validation import check_choice, check_flag, check_items, show
+from mercer.compat.dscribe._shown import Shown
 from mercer.errors import ConfigError, DataError
-from mercer.structures import species_numbers, symbols
+from mercer.structures import as_frames, species_numbers, symbols
 
 #: Step of numerical derivatives, Angstrom. Above `mercer.descriptors.MIN_DISTANCE`, since centres may stay behind.
 STEP = 2e-3
 
 
-class DScribeDescriptor:
+class DScribeDescriptor(Shown):
     """Base of the descriptors; `n_jobs` is the number of threads, -1 for all."""
 
     def __init__(self, periodic, sparse, dtype):
-        if sparse:
+        self.periodic, self.sparse = check_flag(periodic, "periodic"), check_flag(sparse, "sparse")
+        if self.sparse:
             _coo()
-        self.periodic = bool(periodic)
-        self.sparse = bool(sparse)
         self.dtype = check_choice(dtype, ("float64", "float32"), "dtype")
 
     def get_number_of_features(self):
@@ -33,7 +33,8 @@ class DScribeDescriptor:
             raise ConfigError("species=None: give the elements that may occur, such as species=['H', 'C'].")
         if isinstance(species, str | int | np.integer):
             raise ConfigError(f"species={species!r}: expected a list of symbols or atomic numbers.")
-        numbers = sorted({number for element in species for number in species_numbers([element])})
+        elements = check_items(species, "species", "a list of symbols or atomic numbers")
+        numbers = sorted({number for element in elements for number in species_numbers([element])})
         if not numbers:
             raise ConfigError("species is empty; give the elements that may occur, such as species=['H', 'C'].")
         self._numbers = np.array(numbers)
@@ -54,9 +55,10 @@ class DScribeDescriptor:
 
     def _frames(self, system):
         """(whether `system` is a single one, copies with the periodicity that counts)"""
+        given = as_frames(system)
         single = hasattr(system, "arrays")
         frames = []
-        for atoms in [system] if single else system:
+        for atoms in given:
             frame = atoms.copy()
             frame.calc = None
             frame.set_constraint()
@@ -66,8 +68,9 @@ class DScribeDescriptor:
         return single, frames
 
     def _threads(self, n_jobs):
-        if not isinstance(n_jobs, int | np.integer) or n_jobs < -1 or n_jobs == 0:
-            raise ConfigError(f"n_jobs={n_jobs!r}: expected a positive number of threads, or -1 for all.")
+        whole = isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool)
+        if not whole or n_jobs == 0 or not -1 <= n_jobs < 2**31:
+            raise ConfigError(f"n_jobs={show(n_jobs)}: expected a positive number of threads, or -1 for all.")
         return threads(None if n_jobs == -1 else int(n_jobs))
 
     def _pack(self, arrays, single):
@@ -99,10 +102,12 @@ def _selected(n_atoms, include, exclude):
     given = include if include is not None else exclude
     if given is None:
         return np.arange(n_atoms)
-    given = np.asarray(given, dtype=int)
-    if given.ndim != 1 or (given < 0).any() or (given >= n_atoms).any() or len(np.unique(given)) != len(given):
-        name = "include" if include is not None else "exclude"
-        raise DataError(f"{name}={given.tolist()}: expected different indices of the {n_atoms} atoms.")
+    name = "include" if include is not None else "exclude"
+    entries = check_items(given, name, f"different indices of the {n_atoms} atoms")
+    whole = all(isinstance(index, int | np.integer) and not isinstance(index, bool) for index in entries)
+    if not whole or len(set(entries)) != len(entries) or not all(0 <= index < n_atoms for index in entries):
+        raise DataError(f"{name}={show(given)}: expected different indices of the {n_atoms} atoms.")
+    given = np.array(entries, dtype=int)
     return given if include is not None else np.setdiff1d(np.arange(n_atoms), given)
 
 
@@ -110,8 +115,9 @@ def per_system(argument, n_systems, single, name):
     """An argument for every system: None, what holds for one, or a list with one for each."""
     if argument is None or single:
         return [argument] * n_systems
-    if len(argument) == n_systems and all(item is None or hasattr(item, "__len__") for item in argument):
-        return list(argument)
+    items = argument if isinstance(argument, list | tuple | np.ndarray) else ()
+    if len(items) == n_systems and all(item is None or hasattr(item, "__len__") for item in items):
+        return list(items)
     raise DataError(f"{name}: expected a list with one entry for each of the {n_systems} systems.")
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mercer._validation import as_numbers, check_items, show
 from mercer.errors import DataError
 
 #: A point that is this close to an atom (Angstrom) is that atom.
@@ -37,19 +38,23 @@ class Centers:
         n_atoms = len(atoms)
         if centers is None:
             return cls(atoms, np.arange(n_atoms), np.ones(n_atoms, dtype=bool), n_atoms)
+        centers = check_items(centers, "centers", "indices of atoms or Cartesian points")
         if len(centers) == 0:
             raise DataError("centers is empty; give indices of atoms or Cartesian points, or leave it out.")
         rows, moves, points = [], [], []
         for center in centers:
-            moves.append(np.ndim(center) == 0)
+            moves.append(not isinstance(center, list | tuple | np.ndarray) or np.shape(center) == ())
             if moves[-1]:
-                if not isinstance(center, int | np.integer) or not 0 <= center < n_atoms:
-                    raise DataError(f"center {center!r}: expected the index of one of the {n_atoms} atoms, or a point.")
+                whole = isinstance(center, int | np.integer) and not isinstance(center, bool)
+                if not whole or not 0 <= center < n_atoms:
+                    raise DataError(
+                        f"centers: {show(center)}: expected the index of one of the {n_atoms} atoms, or a point."
+                    )
                 rows.append(int(center))
                 continue
-            point = np.asarray(center, dtype=float)
+            point = as_numbers(center, "centers")
             if point.shape != (3,) or not np.isfinite(point).all():
-                raise DataError(f"center {center!r}: expected an index, or three finite Cartesian coordinates.")
+                raise DataError(f"centers: {show(center)}: expected an index, or three finite Cartesian coordinates.")
             at = _coincident(atoms, point)
             if at is None:
                 known = [k for k, other in enumerate(points) if (other == point).all()]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mercer._validation import check_flag
 from mercer.compat.dscribe.descriptors._base import (
     DScribeDescriptor,
     check_method,
@@ -85,6 +86,7 @@ class PerCenter(DScribeDescriptor):
         descriptor : ndarray
             With `return_descriptor`, what `create` gives.
         """
+        return_descriptor, attach = check_flag(return_descriptor, "return_descriptor"), check_flag(attach, "attach")
         single, frames = self._frames(system)
         listed = self._centers(frames, per_system(centers, len(frames), single, "centers"))
         indices = select_atoms(frames, include, exclude, single)
@@ -93,7 +95,7 @@ class PerCenter(DScribeDescriptor):
         numerical = method == "numerical" or self.average == "inner"
         with self._threads(n_jobs):
             one = self._numerical if numerical else self._analytical
-            values = [one(c, chosen, bool(attach)) for c, chosen in zip(listed, indices, strict=True)]
+            values = [one(c, chosen, attach) for c, chosen in zip(listed, indices, strict=True)]
             derivatives = self._pack(values, single)
             return (derivatives, self._pack(self._rows(listed), single)) if return_descriptor else derivatives
 

@@ -1,5 +1,6 @@
 """DScribe's descriptors that have a row for every system."""
 
+from mercer._validation import check_flag
 from mercer.compat.dscribe.descriptors._base import (
     DScribeDescriptor,
     check_method,
@@ -75,6 +76,7 @@ class PerSystem(DScribeDescriptor):
         descriptor : ndarray
             With `return_descriptor`, what `create` gives.
         """
+        return_descriptor = check_flag(return_descriptor, "return_descriptor")
         refusal = self._why_not_analytical()
         if check_method(method) == "analytical" and refusal:
             raise ConfigError(refusal)

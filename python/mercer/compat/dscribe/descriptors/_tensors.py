@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from mercer._validation import check_choice, check_count, check_positive
+from mercer._validation import check_choice, check_count, check_flag, check_mapping, check_number, check_positive
 from mercer.descriptors import MBTRPart
 from mercer.errors import ConfigError
 
@@ -21,7 +19,9 @@ WEIGHTINGS = {
 
 def part(geometry, grid, weighting, normalize_gaussians, periodic):
     """(MBTRPart, factor): DScribe's numbers are `factor` times mercer's."""
-    name = _geometry(geometry)
+    name, normalized = _geometry(geometry), check_flag(normalize_gaussians, "normalize_gaussians")
+    if weighting is not None:
+        check_mapping(weighting, "weighting")
     k = GEOMETRIES[name]
     # mercer has radians and DScribe degrees: densities per degree.
     unit = math.pi / 180 if name == "angle" else 1.0
@@ -31,16 +31,16 @@ def part(geometry, grid, weighting, normalize_gaussians, periodic):
         (unit * first, unit * last, n),
         unit * sigma,
         values="average",
-        normalized=normalize_gaussians,
+        normalized=normalized,
         **_weight(weighting, k),
     )
     if periodic and k > 1 and (weighting is None or weighting.get("function") == "unity"):
         raise ConfigError(f"periodic=True: weighting={weighting!r} does not end; give one that does.")
-    return made, unit if normalize_gaussians else 1.0
+    return made, unit if normalized else 1.0
 
 
 def _geometry(geometry):
-    options = dict(geometry or {})
+    options = dict(check_mapping({} if geometry is None else geometry, "geometry"))
     if "function" not in options:
         raise ConfigError(f"geometry={geometry!r}: expected {{'function': name}}, one of {', '.join(GEOMETRIES)}.")
     name = check_choice(options.pop("function"), GEOMETRIES, "geometry function")
@@ -50,20 +50,20 @@ def _geometry(geometry):
 
 
 def _grid(grid):
-    options = dict(grid or {})
+    options = dict(check_mapping({} if grid is None else grid, "grid"))
     for key in options:
         check_choice(key, ("min", "max", "sigma", "n"), "a key of grid")
     for key in ("min", "max", "sigma", "n"):
         if key not in options:
             raise ConfigError(f"grid={grid!r}: {key} is missing; it needs min, max, sigma and n.")
-    first, last = options["min"], options["max"]
-    if np.ndim(first) or np.ndim(last) or not first < last:
+    first, last = (check_number(options[key], f"grid: {key}", smallest=-1e6, largest=1e6) for key in ("min", "max"))
+    if not first < last:
         raise ConfigError(f"grid={grid!r}: expected min < max.")
     return (
-        float(first),
-        float(last),
+        first,
+        last,
         check_positive(options["sigma"], "sigma"),
-        check_count(options["n"], "n", minimum=2),
+        check_count(options["n"], "n", minimum=2, maximum=1_000_000),
     )
 
 
@@ -71,7 +71,7 @@ def _weight(weighting, k):
     """What MBTRPart takes of it."""
     if weighting is None or k == 1:
         return {}
-    options = dict(weighting)
+    options = dict(check_mapping(weighting, "weighting"))
     known = WEIGHTINGS[k]
     function = check_choice(options.pop("function", None), known, "weighting function")
     taken = {"exp": ("threshold", "scale", "r_cut"), "smooth_cutoff": ("r_cut", "sharpness")}.get(

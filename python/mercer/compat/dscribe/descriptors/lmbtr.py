@@ -62,7 +62,7 @@ class LMBTR(PerCenter):
     ):
         super().__init__(periodic, sparse, dtype)
         self._set_species(species)
-        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians), periodic)
+        part, self._factor = _tensors.part(geometry, grid, weighting, normalize_gaussians, self.periodic)
         if part.k == 1:
             raise ConfigError(f"geometry={geometry!r}: expected a function of two or three atoms.")
         if check_choice(normalization, ("none", "l2"), "normalization") == "l2":

@@ -21,11 +21,12 @@ class _Matrix(PerSystem):
 
     def __init__(self, n_atoms_max, permutation="sorted_l2", sigma=None, seed=None, sparse=False, dtype="float64"):
         super().__init__(self._periodic, sparse, dtype)
-        self.n_atoms_max = check_count(n_atoms_max, "n_atoms_max")
+        self.n_atoms_max = check_count(n_atoms_max, "n_atoms_max", maximum=10_000)
         self.permutation = check_choice(permutation, PERMUTATIONS, "permutation")
         if (sigma is None) == (permutation == "random"):
             raise ConfigError(f"sigma={sigma!r}: expected a number with permutation='random', and only there.")
         self._sigma = None if sigma is None else check_positive(sigma, "sigma")
+        seed = None if seed is None else check_count(seed, "seed", minimum=0, maximum=2**32 - 1)
         self._random = np.random.RandomState(seed)
         self._n_features = self.n_atoms_max if permutation == "eigenspectrum" else self.n_atoms_max**2
 

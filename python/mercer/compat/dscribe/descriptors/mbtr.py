@@ -3,7 +3,7 @@
 import numpy as np
 
 from mercer import descriptors
-from mercer._validation import check_choice
+from mercer._validation import check_choice, check_items, check_length
 from mercer.compat.dscribe.descriptors import _tensors
 from mercer.compat.dscribe.descriptors._per_system import PerSystem
 from mercer.errors import ConfigError
@@ -73,9 +73,9 @@ class MBTR(PerSystem):
     ):
         super().__init__(periodic, sparse, dtype)
         self._set_species(species)
-        part, self._factor = _tensors.part(geometry, grid, weighting, bool(normalize_gaussians), periodic)
+        part, self._factor = _tensors.part(geometry, grid, weighting, normalize_gaussians, self.periodic)
         check_choice(normalization, NORMALIZATIONS, "normalization")
-        if normalization == "valle_oganov" and not periodic:
+        if normalization == "valle_oganov" and not self.periodic:
             raise ConfigError("normalization='valle_oganov': expected periodic=True.")
         if normalization == "l2":
             self._factor = 1.0
@@ -136,6 +136,7 @@ class ValleOganov(MBTR):
     """
 
     def __init__(self, species, function, n, sigma, r_cut, sparse=False, dtype="float64"):
+        r_cut = check_length(r_cut, "r_cut")
         distance = check_choice(function, ("distance", "angle"), "function") == "distance"
         super().__init__(
             geometry={"function": function},
@@ -151,7 +152,8 @@ class ValleOganov(MBTR):
 
 def location(labels, species, part, known):
     """The slice of the tuple `species` among the tuples `labels` of chemical symbols, in either direction."""
-    names = tuple(_symbol(element) for element in ([species] if isinstance(species, str) else species))
+    elements = [species] if isinstance(species, str) else check_items(species, "species", "a tuple of elements")
+    names = tuple(map(_symbol, elements))
     found = [names in (label, label[::-1]) for label in labels]
     if not any(found):
         raise ConfigError(f"species={species!r}: expected a tuple of {part.k} of {', '.join(known)}.")
@@ -160,4 +162,5 @@ def location(labels, species, part, known):
 
 
 def _symbol(element):
-    return "X" if element in ("X", 0) else symbols(species_numbers([element]))[0]
+    centre = isinstance(element, str | int) and element in ("X", 0) and element is not False
+    return "X" if centre else symbols(species_numbers([element]))[0]

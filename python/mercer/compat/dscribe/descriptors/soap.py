@@ -6,7 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
-from mercer._validation import check_choice, check_count, check_positive
+from mercer._validation import (
+    check_choice,
+    check_count,
+    check_items,
+    check_length,
+    check_mapping,
+    check_number,
+    check_positive,
+)
 from mercer.basis import get_radial_basis
 from mercer.compat.dscribe.descriptors._per_center import PerCenter
 from mercer.descriptors import SOAP as PowerSpectrum
@@ -82,9 +90,9 @@ class SOAP(PerCenter):
     ):
         super().__init__(periodic, sparse, dtype)
         self._set_species(species)
-        sigma = check_positive(sigma, "sigma")
+        sigma = check_length(sigma, "sigma")
         weighting = _Weighting.of(weighting)
-        r_cut = weighting.r_cut() if r_cut is None else check_positive(r_cut, "r_cut")
+        r_cut = weighting.r_cut() if r_cut is None else check_length(r_cut, "r_cut")
         if check_choice(rbf, ("gto", "polynomial"), "rbf") == "gto" and r_cut <= 1:
             raise ConfigError(f"r_cut={r_cut}: rbf='gto' expects more than 1 Angstrom.")
         if check_count(l_max, "l_max", minimum=0) > 20:
@@ -118,7 +126,7 @@ class SOAP(PerCenter):
         >>> SOAP(r_cut=4.0, n_max=2, l_max=1, species=["H", "O"]).get_location(("O", "H"))
         slice(6, 14, None)
         """
-        numbers = [species_numbers([element])[0] for element in species]
+        numbers = [species_numbers([element])[0] for element in check_items(species, "species", "two elements")]
         if len(numbers) != 2 or not np.isin(numbers, self._numbers).all():
             raise ConfigError(f"species={species!r}: expected two of {', '.join(self.species)}.")
         return self._blocks.location(tuple(sorted(int(np.searchsorted(self._numbers, z)) for z in numbers)), species)
@@ -183,7 +191,7 @@ class _Weighting:
     def of(cls, weighting):
         if weighting is None:
             return cls()
-        options = dict(weighting)
+        options = dict(check_mapping(weighting, "weighting"))
         function = options.get("function")
         if function is None and "w0" not in options:
             raise ConfigError(f"weighting={weighting!r}: expected a 'function' ({', '.join(WEIGHTINGS)}) or 'w0'.")
@@ -236,20 +244,21 @@ class _Weighting:
 
 def _compression(compression, numbers):
     """Mode, and the weights of the species in ascending order."""
-    options = dict(compression or {})
+    options = dict(check_mapping({} if compression is None else compression, "compression"))
     for key in options:
         check_choice(key, ("mode", "species_weighting"), "a key of compression")
     mode = check_choice(options.get("mode", "off"), MODES, "compression mode")
     given = options.get("species_weighting")
     if given is None:
         return mode, np.ones(len(numbers))
-    weights = {species_numbers([element])[0]: weight for element, weight in dict(given).items()}
+    name = "compression: species_weighting"
+    weights = {
+        species_numbers([element], name)[0]: check_number(weight, f"{name} of {element}", smallest=-1e20, largest=1e20)
+        for element, weight in check_mapping(given, name).items()
+    }
     if sorted(weights) != numbers.tolist():
-        raise ConfigError(f"species_weighting={given!r}: expected a weight for each of the species.")
-    weights = np.array([weights[number] for number in numbers.tolist()], dtype=float)
-    if not np.isfinite(weights).all():
-        raise ConfigError(f"species_weighting={given!r}: expected finite numbers.")
-    return mode, weights
+        raise ConfigError(f"{name}={given!r}: expected a weight for each of the species.")
+    return mode, np.array([weights[number] for number in numbers.tolist()])
 
 
 class _Blocks:
