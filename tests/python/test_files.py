@@ -54,6 +54,7 @@ def test_compressed_files_and_trailing_lines(tmp_path):
         (frame(comment=HEAD + " e=1 e=2"), "frame 0: e is there twice in line 2, with different values"),
         (frame() + frame(comment=HEAD + ' e="1 2" x=1 e="1 3"'), "frame 1: e is there twice in line 6"),
         (frame(comment=HEAD + " e = 1 e = 2"), "frame 0: e is there twice"),
+        (frame(comment=HEAD + ' stress="1 2 3 4 5 6"'), "frame 0: cannot be read .*six numbers needs .* REF_stress"),
         (frame(comment="Properties=species:S:1:pos:R:3:f:R:1:f:R:1"), "frame 0: the column f is declared twice"),
     ],
 )

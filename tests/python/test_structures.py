@@ -228,7 +228,9 @@ def test_stress_and_virial_must_agree():
     atoms = bulk("Si")
     atoms.info["REF_stress"] = VOIGT
     atoms.info["REF_virial"] = -atoms.get_volume() * SYMMETRIC
-    assert np.array_equal(read_labels(atoms).virial[0], atoms.info["REF_virial"])
+    labels = read_labels(atoms)
+    assert np.array_equal(labels.virial[0], atoms.info["REF_virial"])
+    assert labels.notes == ("1 frames have a stress and a virial, which agree; the virial is taken",)
     atoms.info["REF_virial"] = atoms.get_volume() * SYMMETRIC
     with pytest.raises(DataError, match="frame 0: stress and virial labels contradict each other"):
         read_labels(atoms)

@@ -73,6 +73,8 @@ def read_unchecked(path):
         raise DataError(f"{path}: cannot be read: byte {error.start} is no UTF-8 text; convert the file") from None
     except Exception as error:  # ASE's readers raise anything from KeyError to their own types
         reason = str(error) or type(error).__name__
+        if "special 3x3" in reason:
+            reason += "; a stress or virial of six numbers needs a key of its own, such as REF_stress"
         raise DataError(f"{path}, frame {len(frames)}: cannot be read ({type(error).__name__}: {reason})") from error
     if not frames:
         raise DataError(f"{path}: holds no structure")

@@ -236,7 +236,10 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
     stress = arrays.pop("stress")
     notes += _leave_out_zero_stress(frames, stress, "stress")
     notes += _leave_out_zero_stress(frames, arrays["virial"], "virial")
+    both = np.isfinite(stress).all(axis=(1, 2)) & np.isfinite(arrays["virial"]).all(axis=(1, 2))
     from_stress = _merge_stress(frames, stress, arrays["virial"])
+    if both.any():
+        notes.append(f"{int(both.sum())} frames have a stress and a virial, which agree; the virial is taken")
     labels = Labels(
         n_atoms=n_atoms,
         config_type=_config_types(frames, type_key),
