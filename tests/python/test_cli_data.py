@@ -181,8 +181,10 @@ def test_dropped_frames_and_labels(here):
     assert [source[-1] for source in data.frames.sources] == list("026")
     assert data.labels.has("energy").tolist() == [True, False, True] and "forces" not in data.labels.found
     assert drop("3-4", "energy:2", "bad.extxyz:stress:config_type=odd").labels.has("virial").sum() == 3
-    with pytest.raises(DataError, match=r"bad.extxyz: no frame to drop by '98-99'"):
-        drop("3-4", "98-99")
+    with pytest.raises(DataError, match=r"drop: no frame of bad.extxyz is meant by '98-99'"):
+        drop("2-4", "98-99")
+    with pytest.raises(DataError, match=r"is meant by 'config_type=od'"):
+        drop("2-4", "config_type=od")
     with pytest.raises(DataError, match="every frame is dropped"):
         drop("0-7")
 
@@ -206,6 +208,8 @@ def test_dropping_with_test_files(here, capsys):
         capsys, "fit", "train.extxyz", "--test", "test.extxyz", "--drop", "0", "--drop", "test.extxyz:1-3", "--dry-run"
     )
     assert "train:      7 frames" in text and "test:       1 frames" in text
+    text = run(capsys, "fit", "train.extxyz", "--test", "test.extxyz", "--drop", "test.extxyz:7", "--dry-run", status=1)
+    assert "no frame of test.extxyz is meant by 'test.extxyz:7'" in text
 
 
 def test_a_config_type_without_frames(here, capsys):
@@ -266,6 +270,12 @@ def test_info_tells_models_from_data(here, capsys):
     assert "GAP" not in text and "vasprun.xml: holds no structure" in text
     text = run(capsys, "info", "train.extxyz", "out/model.mercer", "train.extxyz")
     assert "out/model.mercer: potential of 1 term" in text and "8 frames, 32 atoms" in text
+
+
+def test_info_without_labels_lists_the_keys(here, capsys):
+    ase.io.write("odd.extxyz", make(2, keys=("e_tot", "f_tot")))
+    text = run(capsys, "info", "odd.extxyz")
+    assert "labels: none" in text and "Keys that are there: info: e_tot; arrays: f_tot; calculator: none" in text
 
 
 @pytest.mark.parametrize("command", [[], ["fit"], ["info"], ["predict"], ["evaluate"]])

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mercer.cli._drop import parse_drops
+from mercer.cli._drop import check_used, parse_drops
 from mercer.errors import ConfigError, DataError
 from mercer.neighbors import build_pairs
 from mercer.structures import Frames, Labels, in_angstrom, read_labels, read_unchecked, to_batch
+from mercer.structures.keys import Entries, available
 from mercer.targets import is_isolated_config
 
 #: Two atoms closer than this (Angstrom) are a mistake of the file.
@@ -57,6 +58,8 @@ class DataSet:
         """Lines about labels that were not taken, and about choices between labels."""
         unused = ", ".join(self.labels.unused)
         lines = [f"not used, though named like labels: {unused} (--key KIND=NAME takes one)"] if unused else []
+        if not self.labels.found:
+            lines = [f"{available([Entries.read(atoms) for atoms in self.frames])} (--key KIND=NAME takes one)"]
         return [*lines, *(f"note: {note}" for note in self.labels.notes)]
 
 
@@ -109,11 +112,8 @@ def read_structures(patterns, lengths=None, drops=(), config_key="config_type"):
         frames = frames + read_unchecked(file)
     left_out = set()
     for rule in drops:
-        found = rule.matches(frames, config_key)
-        if not found and rule.file in (*frames.files, *map(os.path.basename, frames.files)):
-            raise DataError(f"{rule.file}: no frame to drop by {rule.text!r}")
         if rule.kind is None:
-            left_out.update(found)
+            left_out.update(rule.matches(frames, config_key))
     if left_out:
         frames = frames.take([k for k in range(len(frames)) if k not in left_out])
         if not frames:
@@ -139,11 +139,14 @@ def read_data(patterns, options, *, required=True, drops=None):
     required : bool
         Whether files without labels are an error.
     drops : list of mercer.cli._drop.Drop, optional
-        Default: the rules of `options.drop`, about these files.
+        Default: the rules of `options.drop`, about these files; each of them must find a frame.
     """
     if drops is None:
         files = expand(patterns)
         drops = parse_drops(options.drop, files, files)
+        data = read_data(files, options, required=required, drops=drops)
+        check_used(drops)
+        return data
     config_key = options.keys.config_type or "config_type"
     frames = read_structures(patterns, options.units.positions, drops, config_key)
     return with_labels(frames, options, drops, required=required)

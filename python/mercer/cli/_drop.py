@@ -4,21 +4,23 @@ import os
 import re
 from dataclasses import dataclass
 
-from mercer.errors import ConfigError
+from mercer.errors import ConfigError, DataError
 from mercer.structures import LABEL_KINDS
 
 _FRAMES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Drop:
-    """One rule: of which file, which kind of label (None: the whole frame), which frames (None: all)."""
+    """One rule: of which file, which kind of label (None: the whole frame), which frames (None: all); and whether any
+    frame has been found by it."""
 
     text: str
     file: str | None = None
     kind: str | None = None
     frames: tuple | None = None
     config_type: str | None = None
+    used: bool = False
 
     def matches(self, frames, config_key="config_type"):
         """Indices of the frames of a list that the rule is about."""
@@ -32,6 +34,7 @@ class Drop:
             if self.config_type is not None and str(frames[k].info.get(config_key, "")) != self.config_type:
                 continue
             found.append(k)
+        self.used = self.used or bool(found)
         return found
 
 
@@ -85,3 +88,15 @@ def parse_drops(texts, files, unnamed):
             file = unnamed[0]
         rules.append(Drop(text, file, kind, frames, name))
     return rules
+
+
+def check_used(rules):
+    """Refuse rules by which no frame was found, when everything has been read.
+
+    Raises
+    ------
+    DataError
+    """
+    for rule in rules:
+        if not rule.used:
+            raise DataError(f"drop: no frame of {rule.file or 'the files'} is meant by {rule.text!r}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from mercer import __version__, checks, report
 from mercer.cli._data import expand, read_data
-from mercer.cli._drop import parse_drops
+from mercer.cli._drop import check_used, parse_drops
 from mercer.cli._output import output_folder
 from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
@@ -170,6 +170,7 @@ def _prepare(options, session, show=False):
         if files[name]:
             with session.stage(f"read {'training' if name == 'train' else name} data"):
                 sets[name] = read_data(files[name], options, drops=drops)
+    check_used(drops)
     if options.repeats > 1 and ("test" in sets or not (options.n_train or options.test_fraction)):
         raise ConfigError("repeats: random splits need n_train or test_fraction, and no test files")
     whole = sets["train"]
