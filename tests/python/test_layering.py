@@ -14,7 +14,7 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 
 #: Who may import what, by the first part of the path under python/mercer. Everything else may not.
 RESERVED = {
-    "ase": {"structures", "calculators.py", "dynamics.py", "demo.py"},
+    "ase": {"structures", "calculators.py", "dynamics.py", "demo.py", "checks"},
     "scipy.linalg": {"linalg.py"},
     "mercer._core": {
         "__init__.py",

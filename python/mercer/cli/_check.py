@@ -49,7 +49,7 @@ def run_check(files, options, session, *, fix=None, html=None, drop_found=False)
     with session.stage("contents"):
         found = contents(data.frames, data.labels)
     with session.stage("check data"):
-        findings = checks.check_data(data.frames, data.labels)
+        findings = checks.check_data(data.frames, data.labels, quick=False)
     units = {kind: options.units.model_dump().get(kind) or _usual_unit(kind, options) for kind in data.labels.found}
     tables = contents_page.tables(found, data.labels, units)
     session.say("")
