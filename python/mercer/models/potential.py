@@ -122,8 +122,15 @@ class Potential(BaseEstimator):
     Notes
     -----
     Frames with config_type IsolatedAtom (any case, with or without underscore), and frames of one atom without
-    neighbours, give E0 and are otherwise left out of the fit. The model's energy of an isolated atom is E0 plus what
-    the kernels give there, which is not zero in general.
+    neighbours, give E0 where `e0` asks for it. Beside that, the energy of the first one of each element is learnt with
+    a standard deviation of 1e-4 eV (or that of energies, if smaller; `config_type_sigma` and `energy_sigma` of the
+    frame override it), and its environment is a further sparse point of every term that has a row for it: the row of a
+    lone atom is not zero where rows are normalised, so that without this a free atom would get what the kernels
+    extrapolate to. The same can be had by subtracting k(x, x0) k(x0, y) / k(x0, x0) from the kernel, with the lone atom
+    x0; as a label it needs no other kernel in C++, has an error bar, and holds for any E0 and baseline. Molecules that
+    are pulled apart then become free atoms. Clusters of atoms give nothing for one atom by their form; terms on whole
+    structures leave isolated atoms out. Without isolated atoms the energy of a free atom is an extrapolation;
+    ``fit_report_["free_atoms"]`` says which it is, E0 as a mapping does not change that.
 
     Training streams over chunks of frames: memory is a chunk plus a few matrices of M^2 numbers (`estimate` says how
     much).
