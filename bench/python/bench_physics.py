@@ -140,7 +140,7 @@ def crystal(potential, name):
     found = {"C11": along[0], "C12": along[1:3].mean(), "C44": shear[3], "B": (along[0] + 2 * along[1:3].mean()) / 3}
     rows += [(f"{key}, GPa", f"{value:.0f}", "", f"{reference[key]:g}") for key, value in found.items()]
 
-    whole = cell(a) * (unit,) * 3 if structure != "bcc" else cell(a) * (3, 3, 3)
+    whole = cell(a) * (unit, unit, unit)
     perfect = potential.predict(whole, forces=False)["energy"][0]
     hole = whole.copy()
     del hole[0]
@@ -165,7 +165,7 @@ class Watch:
         self.volume, self.temperature, self.nearest, self.lost = [], [], np.inf, False
 
     def __call__(self):
-        i, j, d = mercer.neighbor_list("ijd", self.atoms, 6.0)
+        i, d = mercer.neighbor_list("id", self.atoms, 6.0)
         self.nearest = min(self.nearest, float(d.min(initial=np.inf)))
         if self.atoms.pbc.all():
             self.volume.append(self.atoms.get_volume() / len(self.atoms))
@@ -249,7 +249,7 @@ def molecule(potential, folder, name, times, md):
     apart = Atoms(atoms.numbers, 12.0 * np.argwhere(np.ones((3, 3, 3)))[: len(atoms)])
     rest = potential.predict(apart, forces=False)["energy"][0] - free
     rows.append(("all atoms 12 A apart", f"{1000 * rest:+.2f} meV from free atoms", "", "0"))
-    i, j, d = mercer.neighbor_list("ijd", atoms, 1.7)
+    i, j = mercer.neighbor_list("ij", atoms, 1.7)
     seen = set()
     for a, b in sorted(zip(i, j, strict=True), key=lambda pair: tuple(atoms.numbers[list(pair)])):
         kind = "-".join(sorted((atoms.symbols[a], atoms.symbols[b])))
