@@ -263,6 +263,22 @@ def test_names_of_output_files(here, capsys):
     assert crystal.info["mercer_virial"].shape == (9,) and "_JSON" not in (here / "p.extxyz").read_text()
 
 
+def test_predictions_replace_results_of_calculators(here, capsys):
+    run(capsys, "fit", "train.extxyz", *SMALL, "-o", "out", "-q")
+    frames = make(2)
+    for atoms in frames:
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=7.0, free_energy=7.5, energies=np.ones(4), forces=np.ones((4, 3))
+        )
+    ase.io.write("old.traj", frames)
+    run(capsys, "predict", "out/model.mercer", "old.traj", "-o", "kept.extxyz")
+    run(capsys, "predict", "out/model.mercer", "old.traj", "-o", "p.extxyz", "--prefix", "")
+    for kept, atoms in zip(ase.io.read("kept.extxyz", ":"), ase.io.read("p.extxyz", ":"), strict=True):
+        assert kept.calc.results["free_energy"] == 7.5 and "free_energy" not in atoms.calc.results
+        assert atoms.get_potential_energy() == kept.info["mercer_energy"] != 7.0
+        assert np.array_equal(atoms.get_forces(), kept.arrays["mercer_forces"])
+
+
 def test_info_tells_models_from_data(here, capsys):
     run(capsys, "fit", "train.extxyz", *SMALL, "-o", "out", "-q")
     (here / "vasprun.xml").write_text('<?xml version="1.0"?>\n<modeling>\n<generator/>\n</modeling>\n')

@@ -34,6 +34,8 @@ def run_predict(model, files, output, session, *, std=None, forces_std=False, fo
         start = 0
         for k, atoms in enumerate(frames):
             stop = start + len(atoms)
+            if {prefix + name for name in predicted} & set(getattr(atoms.calc, "results", ())):
+                atoms.calc = None  # results of another model beside those of this one would be taken for its own
             for name, values in predicted.items():
                 if name.removesuffix("_std") in PER_ATOM:
                     atoms.arrays[prefix + name] = np.array(values[start:stop])
