@@ -93,7 +93,7 @@ def _scale(energy=1.0, forces=1.0, stress=1.0):
 
 
 def _stresses(change, key=None):
-    """Six numbers xx yy zz yz xz xy (eV/Angstrom^3) and the volume -> what is written, under the same key or another."""
+    """Six numbers xx yy zz yz xz xy (eV/Angstrom^3) and the volume -> what is written, under this key or another."""
 
     def plant(frames, rng):
         for atoms in frames:

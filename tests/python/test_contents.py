@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from mercer import checks
+from mercer.checks import consistency
 from mercer.checks.finding import Finding
 from mercer.cli import main
 from mercer.cli._check import members_of, parse_remedy, put_right
@@ -19,7 +20,7 @@ from mercer.cli._data import read_data
 from mercer.config import load_options
 from mercer.contents import contents
 from mercer.contents_page import pictures, tables
-from mercer.structures import Frames, read_frames, read_labels
+from mercer.structures import Frames, read_frames, read_labels, stress_order
 
 PNG = b"\x89PNG\r\n"
 
@@ -272,3 +273,13 @@ def test_frames_of_a_finding(here):
     assert members_of(Finding("x", "y", where="config_type odd"), data) == [1, 3, 6]
     assert members_of(Finding("x", "y", where="b.extxyz"), data) == [5, 6, 7, 8]
     assert members_of(Finding("x", "y"), data) == list(range(9))
+
+
+@pytest.mark.parametrize("name", [*consistency._ORDERS, *consistency._EXCHANGES])
+def test_orders_that_checks_name_are_options(name):
+    places = ({**consistency._ORDERS, **consistency._EXCHANGES})[name]
+    for matrices, expected in ((np.ones(3, bool), "matrix-"), (np.zeros(3, bool), "")):
+        remedy = consistency._order_option(name, matrices)
+        ((_, value),) = parse_remedy(remedy).items()
+        assert value.startswith(expected) and stress_order(value.removeprefix("matrix-")) == list(places)
+    assert consistency._order_option(name, np.array([True, False])) == ()

@@ -335,6 +335,16 @@ def labels_from_stress(labels):
     return np.full(labels.n_frames, "stress" in labels.found) if known is None else known
 
 
+def _order_option(name, matrices):
+    """The option for an order of components; matrices were filled as if six numbers were in the usual order."""
+    if matrices.any() and not matrices.all():
+        return ()
+    if name in _EXCHANGES:
+        places = dict(zip(_EXCHANGES[name], ("xx", "yy", "zz", "yz", "xz", "xy"), strict=True))
+        name = ",".join(places[k] for k in range(6))
+    return (f"--stress-order {'matrix-' if matrices.all() else ''}{name}",)
+
+
 def read_virials(model, reading, factor, readings, frames=None):
     """What a factor and a shape mean.
 
@@ -374,8 +384,7 @@ def read_virials(model, reading, factor, readings, frames=None):
     near.sort()
     order = None
     if reading.order:
-        option = (f"--stress-order {reading.order}",) if reading.order in _ORDERS else ()
-        order = reading.order, _ORDER_NAMES[reading.order], option
+        order = reading.order, _ORDER_NAMES[reading.order], _order_option(reading.order, model.labels.from_matrix[mine])
     if not near or (order and plain < near[0][0]):
         return None, 1.0 / scale, order
     return [near[0][2], near[0][3], *(entry[2] for entry in near[1:] if entry[0] < SAME_FACTOR)], 1.0 / scale, order
