@@ -34,6 +34,8 @@ TITLES = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
 
+#: Characters that a config_type has at least in a table, and more than any screen.
+_NAME, _WIDE = 11, 10_000
 #: Places of xx, yy, zz, yz, xz, xy in the nine numbers of a virial.
 _VOIGT = [0, 4, 8, 5, 2, 1]
 
@@ -189,14 +191,54 @@ def over_splits(splits):
     return found
 
 
-def error_table(comparisons, title=None):
+def shown_quantities(comparisons):
+    """Quantities of a table: energies and virials of structures per atom alone, virials as stress where possible."""
+    found = [q for q in UNITS if any(q in parts for parts in comparisons.values())]
+    if set(found) - {"energy", "energy_per_atom"}:
+        left_out = {"energy", "virial", "virial_per_atom" if "stress" in found else "virial"}
+        found = [q for q in found if q not in left_out]
+    return found
+
+
+class ErrorTables:
+    """Tables of MAE and RMSE, as few as the width of the screen or file allows: something that rich prints.
+
+    Parameters
+    ----------
+    comparisons : mapping
+        {"train": {quantity: Comparison}, "test": ...}.
+    """
+
+    def __init__(self, comparisons):
+        self.comparisons = comparisons
+
+    def __rich_console__(self, console, options):
+        rest = shown_quantities(self.comparisons)
+        while rest:
+            n = len(rest)
+            while n > 1 and self._width(console, options, rest[:n]) > options.max_width:
+                n -= 1
+            yield error_table(self.comparisons, rest[:n])
+            rest = rest[n:]
+
+    def _width(self, console, options, quantities):
+        """Columns that a table needs, long names of config_types folded."""
+        table = error_table(self.comparisons, quantities)
+        whole = console.measure(table, options=options.update(width=_WIDE)).minimum
+        names = {name for parts in self.comparisons.values() for values in parts.values() for name in values.names()}
+        longest = max((len(word) for name in names for word in name.split()), default=0)
+        return whole - max(0, min(longest, _WIDE) - _NAME)
+
+
+def error_table(comparisons, quantities=None):
     """A rich table of MAE and RMSE per set and config_type.
 
     Parameters
     ----------
     comparisons : mapping
         {"train": {quantity: Comparison}, "test": ...}.
-    title : str, optional
+    quantities : sequence of str, optional
+        Default: all of `shown_quantities`.
 
     Returns
     -------
@@ -205,16 +247,13 @@ def error_table(comparisons, title=None):
     from rich import box
     from rich.table import Table
 
-    quantities = [q for q in UNITS if any(q in parts for parts in comparisons.values())]
-    if set(quantities) - {"energy", "energy_per_atom"}:  # room for the others; all of them are in the metrics
-        left_out = {"energy", "virial", "virial_per_atom" if "stress" in quantities else "virial"}
-        quantities = [q for q in quantities if q not in left_out]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("set", vertical="bottom")
-    table.add_column("config_type", overflow="fold", min_width=11)
+    quantities = shown_quantities(comparisons) if quantities is None else list(quantities)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("set", no_wrap=True, vertical="bottom")
+    table.add_column("config_type", overflow="fold", min_width=_NAME)
     first = quantities[0] if quantities else "energy"
     frames = first in ("energy", "energy_per_atom")
-    table.add_column("frames" if frames else "values", justify="right")
+    table.add_column("frames" if frames else "values", justify="right", no_wrap=True)
     for quantity in quantities:
         for measure in ("MAE", "RMSE"):
             head = f"{TITLES[quantity].split()[0]}\n{measure}\n{UNITS[quantity][0]}"
@@ -230,7 +269,7 @@ def error_table(comparisons, title=None):
                 cells += [f"{s['mae'] * factor:.{digits}f}", f"{s['rmse'] * factor:.{digits}f}"]
             else:
                 cells += ["", ""]
-        table.add_row(name, label, str(count), *cells, style=style)
+        table.add_row(name.replace("-", "-\n"), label, str(count), *cells, style=style)
 
     for name, parts in comparisons.items():
         groups = list(dict.fromkeys(g for values in parts.values() for g in values.names()))
@@ -250,19 +289,19 @@ def std_summary(comparison):
     -------
     dict
         "n", how many have one; "median" standard deviation; "within_1", "within_2": parts of the errors within one and
-        two of them (0.68 and 0.95 of a normal distribution); "rank_correlation" of |error| and standard deviation
-        (Spearman).
+        two of them (0.683 and 0.954 of a normal distribution); "coverage_68" and "coverage_95": parts within the
+        central intervals of 68 and 95 %; "rank_correlation" of |error| and standard deviation (Spearman).
     """
     known = np.isfinite(comparison.std)
     errors, std = np.abs(comparison.errors)[known], comparison.std[known]
     ratio = errors / np.maximum(std, 1e-300)
     ranks = [np.argsort(np.argsort(v, kind="stable")) for v in (errors, std)]
     varied = len(errors) > 2 and np.ptp(std) > 0
+    parts = {"within_1": 1.0, "within_2": 2.0, "coverage_68": 0.99446, "coverage_95": 1.95996}
     return {
         "n": len(errors),
         "median": float(np.median(std)) if len(errors) else None,
-        "within_1": float(np.mean(ratio <= 1)) if len(errors) else None,
-        "within_2": float(np.mean(ratio <= 2)) if len(errors) else None,
+        **{name: float(np.mean(ratio <= limit)) if len(errors) else None for name, limit in parts.items()},
         "rank_correlation": float(np.corrcoef(*ranks)[0, 1]) if varied else None,
     }
 
@@ -311,10 +350,15 @@ def new_figure(width, height, columns=1, rows=1):
     return figure, axes
 
 
-def _groups_to_show(comparisons, most=8):
-    """{group: colour}; the rarest ones beyond `most` share grey under "other"."""
+def group_colours(comparisons, most=8):
+    """{group: colour} for every plot of these comparisons; the rarest groups beyond `most` share grey under "other".
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+    """
     count = {}
-    for c in comparisons.values():
+    for c in comparisons:
         for group, n in zip(*np.unique(c.groups, return_counts=True), strict=True):
             count[group] = count.get(group, 0) + int(n)
     names = sorted(count, key=lambda g: (-count[g], g))
@@ -322,7 +366,7 @@ def _groups_to_show(comparisons, most=8):
     return dict(zip(kept, COLOURS, strict=False))
 
 
-def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
+def parity_plot(path, comparisons, quantity="energy_per_atom", title=None, colours=None):
     """Predicted against reference values, and the errors, by config_type; written as an image.
 
     Parameters
@@ -334,6 +378,8 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
     quantity : str
         A key of :data:`UNITS`.
     title : str, optional
+    colours : mapping, optional
+        {group: colour}, from :func:`group_colours`, the same for all plots of a run.
     """
     from matplotlib.lines import Line2D
 
@@ -343,7 +389,9 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
     parts = {name: Comparison(c.reference * scale, c.predicted * scale, c.groups) for name, c in parts.items()}
     factor /= scale
     figure, (left, right) = new_figure(9.6, 4.4, columns=2)
-    colours = _groups_to_show(parts)
+    present = {group for c in parts.values() for group in c.names()}
+    colours = group_colours(parts.values()) if colours is None else colours
+    colours = {group: colour for group, colour in colours.items() if group in present}
     values = np.concatenate([np.concatenate([c.reference, c.predicted]) for c in parts.values()])
     low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low) or 0.5
@@ -382,9 +430,9 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None):
     reach = 1.15 * float(np.abs(errors).max()) or 1.0
     right.set(xlim=span, ylim=(-reach, reach), xlabel=f"reference {name} ({base_unit})", ylabel=f"error ({unit})")
     shown = [g for g in colours if g]
-    if len(shown) > 1 or len(colours) < len({g for c in parts.values() for g in c.names()}):
+    if len(shown) > 1 or len(colours) < len(present):
         marks = [Line2D([], [], color="none", marker="o", markerfacecolor=colours[g], label=g) for g in shown]
-        if any(g not in colours for c in parts.values() for g in c.names()):
+        if len(colours) < len(present):
             marks.append(Line2D([], [], color="none", marker="o", markerfacecolor="0.6", label="other"))
         for mark in marks:
             mark.set(markeredgecolor="white", markersize=7)

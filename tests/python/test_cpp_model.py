@@ -319,6 +319,7 @@ def test_threads_do_not_change_a_bit():
         assert all(np.array_equal(other[key], found[0][key]) for key in other)
 
 
+@pytest.mark.filterwarnings("ignore:standard deviations of")
 @pytest.mark.parametrize("path", [REFERENCE, CLUSTERS], ids=lambda path: path.stem)
 def test_files_of_format_1(path, tmp_path):
     expected, frames = json.loads(path.with_suffix(".json").read_text()), ase.io.read(path.with_suffix(".extxyz"), ":")

@@ -4,9 +4,11 @@ import io
 import json
 import math
 
+import matplotlib.axes
 import numpy as np
 import pytest
 from mercer import report
+from mercer.cli._fit import write_parity
 from rich.console import Console
 
 
@@ -67,6 +69,41 @@ def test_table_fits_a_narrow_terminal():
     assert "100.00" in text and "0.3000" in text
     assert sum(line.strip().startswith(("train", "test")) for line in text.splitlines()) == 2
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_every_column_is_shown_whole_whatever_the_width(width):
+    """Wide tables become several; heads and numbers are never cut."""
+    rng = np.random.default_rng(0)
+    groups, n_atoms = ["a quite long name", "b", "b"], [2, 3, 4]
+    reference = {"energy": rng.normal(size=3), "energies": rng.normal(size=9), "forces": 1e3 * rng.normal(size=(9, 3))}
+    reference |= {"virial": rng.normal(size=(3, 3, 3)), "stress": rng.normal(size=(3, 6))}
+    parts = report.compare(reference, {k: 2 * v for k, v in reference.items()}, groups, n_atoms)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(report.ErrorTables({"train": parts, "cross-validation": parts, "test": parts}))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    for quantity in ("energy_per_atom", "energies", "forces", "stress"):
+        unit, factor, digits = report.UNITS[quantity]
+        assert unit in text
+        for measure in ("mae", "rmse"):
+            assert f" {report.summary(parts[quantity])[measure] * factor:.{digits}f}" in text, (quantity, measure)
+    assert text.count("config_type") == text.count("validation") == text.count("MAE") // {60: 1, 80: 2, 200: 4}[width]
+
+
+def test_a_group_has_one_colour_in_every_plot(tmp_path, monkeypatch):
+    """Also where another group is the largest of a plot, or one is missing."""
+    used = []
+    scatter = matplotlib.axes.Axes.scatter
+    monkeypatch.setattr(
+        matplotlib.axes.Axes, "scatter", lambda *a, **k: used.append(k["facecolors"]) or scatter(*a, **k)
+    )
+    few = report.Comparison(np.zeros(5), np.ones(5), np.array(["a", "a", "a", "b", "c"]))
+    many = report.Comparison(np.zeros(8), np.ones(8), np.array(["c"] * 6 + ["b"] * 2))
+    sets = {"train": {"energy_per_atom": few, "forces": many}}
+    write_parity(tmp_path, sets)
+    a, b, c = report.COLOURS[:3]
+    assert used == [a, a, b, b, c, c, c, c, b, b]
 
 
 def test_table_without_config_types_has_one_row_a_set():

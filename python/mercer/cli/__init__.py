@@ -13,7 +13,7 @@ import typer
 from mercer import __version__
 from mercer.cli import _output
 from mercer.cli._arguments import check_words, label_options, one_of, parse_e0
-from mercer.cli._session import Session, Stopped
+from mercer.cli._session import Session, Stopped, screen_problem
 from mercer.errors import ConfigError, MercerError
 
 app = typer.Typer(
@@ -425,6 +425,7 @@ def main(argv=None):
     debug = "--debug" in arguments
     arguments = ["--debug"] * debug + [a for a in arguments if a != "--debug"]
     _received.clear()
+    screen_problem(reset=True)
     _output.written.clear()
     with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no SIGTERM
         signal.signal(signal.SIGTERM, _terminate)
@@ -434,6 +435,11 @@ def main(argv=None):
         status = app(args=arguments, prog_name="mercer", standalone_mode=False)
         if status == _INTERRUPTED:  # typer catches Ctrl-C itself
             raise KeyboardInterrupt
+        if problem := screen_problem():
+            what = getattr(problem, "strerror", None) or problem
+            return _fail(
+                f"the output could not be shown ({what}); files that were to be written are complete", 1, debug
+            )
         return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         there = ", ".join(_output.written)
@@ -470,7 +476,8 @@ def _fail(message, status, debug):
         import traceback
 
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or a full device: the status says it
+        print(f"error: {message}", file=sys.stderr)
     return status
 
 

@@ -94,7 +94,7 @@ def _fit(options, session, folder):
         write_parity(folder, comparisons)
     shown = {name: parts for name, parts in comparisons.items() if name != "cross-validation" or "test" not in sets}
     session.say("")
-    session.say(report.error_table(shown))
+    session.say(report.ErrorTables(shown))
     say_in_unit(shown, options.units.energy, session)
     say_std(shown.get("test", {}), session)
     splits = _other_splits(options, whole, comparisons, session)
@@ -145,10 +145,13 @@ def _other_split(options, whole, k):
 
 
 def write_parity(folder, comparisons):
-    """Plots of predicted against reference energies and forces, of what there is."""
+    """Plots of predicted against reference energies and forces, of what there is, with one colour for a config_type."""
+    comparisons = {name: parts for name, parts in comparisons.items() if name != "cross-validation"}
+    energies = [parts["energy_per_atom"] for parts in comparisons.values() if "energy_per_atom" in parts]
+    colours = report.group_colours(energies or [c for parts in comparisons.values() for c in parts.values()])
     for file, quantity in ((PARITY, "energy_per_atom"), (PARITY_FORCES, "forces")):
         if any(quantity in parts for parts in comparisons.values()):
-            report.parity_plot(folder / file, comparisons, quantity)
+            report.parity_plot(folder / file, comparisons, quantity, colours=colours)
 
 
 def say_std(parts, session):

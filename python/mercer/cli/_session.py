@@ -1,6 +1,10 @@
 """What a command shows while it runs: stages with times, progress with rate and time left, and the log of the same."""
 
+import codecs
 import contextlib
+import errno
+import os
+import sys
 import threading
 import time
 
@@ -13,6 +17,54 @@ LOG_INTERVAL = 10.0
 
 class Stopped(Exception):
     """A command that the user has stopped, and that keeps what it has done: the message says what is where."""
+
+
+#: How characters are written that an encoding lacks.
+_PLAIN = {"Å": "A", "±": "+-", "×": "x", "—": "-", "–": "-", "─": "-", "━": "-", "│": "|", "…": "...", "≥": ">="}
+
+
+def _plainly(error):
+    """Error handler of encodings: the nearest plain characters."""
+    return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("mercer", _plainly)
+
+
+class _Screen(Console):
+    """A console that outlives its screen: work goes on when nobody reads, or the device is full."""
+
+    #: What the first attempt failed with that could not be written, of any screen of this process.
+    problem = None
+
+    def on_broken_pipe(self):
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
+
+    def print(self, *objects, **options):
+        if self.problem is not None:
+            return
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # not a text file that can be changed
+            if sys.stdout.errors == "strict":
+                sys.stdout.reconfigure(errors="mercer")
+        try:
+            super().print(*objects, **options)
+            self.file.flush()
+        except (OSError, ValueError) as error:  # ValueError: a closed file
+            self.give_up(error)
+
+    def give_up(self, error):
+        """Write nowhere from now on; else Python would try again at its end."""
+        _Screen.problem = error
+        if self.file is sys.stdout:
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")
+
+
+def screen_problem(reset=False):
+    """Why the screen could not be written to, or None; nobody reading any more is no problem."""
+    problem = _Screen.problem
+    if reset:
+        _Screen.problem = None
+    return None if isinstance(problem, BrokenPipeError) else problem
 
 
 class Session:
@@ -31,7 +83,7 @@ class Session:
     """
 
     def __init__(self, quiet=False, console=None):
-        self.console = console or Console(highlight=False, soft_wrap=None)
+        self.console = console or _Screen(highlight=False, soft_wrap=None)
         self.quiet = quiet
         self.times = {}
         self._log = None

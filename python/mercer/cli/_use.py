@@ -85,7 +85,7 @@ def _evaluate(potential, files, options, session, folder, forces_std):
         raise DataError(f"{', '.join(files)}: no labels that this model predicts, besides those of isolated atoms")
     comparisons = {"test": parts}
     session.say("")
-    session.say(report.error_table(comparisons))
+    session.say(report.ErrorTables(comparisons))
     say_in_unit(comparisons, options.units.energy, session)
     say_std(parts, session)
     if folder is not None:
