@@ -19,6 +19,8 @@ _BLOCK_BYTES = 64 * 2**20
 _CANDIDATES = 512
 #: Leverage scores: rows that stand for all in X^T X, and random directions that stand for all features.
 _PROJECTED, _DIRECTIONS = 2048, 64
+#: Matrices of kernels between these rows that exist at once: the kernel, its eigenvectors, and what finding them takes.
+_LEVERAGE_MATRICES = 6
 #: `leverage`: sparse points per degree of freedom that the ridge leaves.
 _PER_FREEDOM = 5.0
 #: `pivoted_cholesky` stops when the largest conditional variance, relative to the largest variance, falls below this.
@@ -73,7 +75,7 @@ def split_count(n, sizes):
     return share.tolist()
 
 
-def _random(X, n, rng, kernel):
+def _random(X, n, rng, kernel, max_bytes=None):
     """The first n rows of a seeded permutation."""
     return rng.permutation(len(X))[:n]
 
@@ -122,7 +124,7 @@ class _Distances:
         np.minimum(self.score, np.einsum("cd,cd->c", difference, difference), out=self.score)
 
 
-def _fps(X, n, rng, kernel):
+def _fps(X, n, rng, kernel, max_bytes=None):
     """Farthest point sampling in feature space; starts with the row farthest from the mean.
 
     D. J. Rosenkrantz et al., SIAM J. Comput. 6, 563 (1977).
@@ -170,7 +172,7 @@ class _Schur:
         self.score -= column**2
 
 
-def _pivoted_cholesky(X, n, rng, kernel):
+def _pivoted_cholesky(X, n, rng, kernel, max_bytes=None):
     """Largest conditional variance k(x, x) - k(x, S) K_SS^-1 k(S, x), until it falls below `PIVOT_TOL`.
 
     S. Fine and K. Scheinberg, J. Mach. Learn. Res. 2, 243 (2001).
@@ -276,14 +278,14 @@ def _ridge(gram, rank, rng):
     return max((trace - held) / rank, 1e-10 * trace / rank, np.finfo(float).tiny)
 
 
-def _cur(X, n, rng, kernel):
+def _cur(X, n, rng, kernel, max_bytes=None):
     """Seeded sampling by leverage scores, without replacement: n rows whatever the rank of the features."""
     rank = min(n, 256, max(1, min(X.shape) // 8))
     return _sample(leverage_scores(X, rank, random_state=rng.randint(2**31 - 1)), n, rng)
 
 
 @one_blas_thread
-def _leverage(X, n, rng, kernel):
+def _leverage(X, n, rng, kernel, max_bytes=None):
     """Seeded sampling by ridge leverage of the kernel: the variance of f(x) that is left when the function is known,
     with noise, at a random part P of the rows, k(x, x) - k(x, P) (K_PP + ridge)^-1 k(P, x).
 
@@ -291,7 +293,8 @@ def _leverage(X, n, rng, kernel):
     A. Alaoui and M. W. Mahoney, NIPS 28 (2015); C. Musco and C. Musco, NIPS 30 (2017).
     """
     _need(kernel, "leverage")
-    part = X[rng.permutation(len(X))[:_PROJECTED]]
+    most = _PROJECTED if max_bytes is None else min(_PROJECTED, int(np.sqrt(max_bytes / (8 * _LEVERAGE_MATRICES))))
+    part = X[rng.permutation(len(X))[: max(1, most)]]
     values, vectors = np.linalg.eigh(kernel(part))
     values = np.maximum(values, 0.0)
     freedom = min(n / _PER_FREEDOM, 0.5 * len(part))
@@ -303,10 +306,10 @@ def _leverage(X, n, rng, kernel):
     top = np.log(max(values[-1], 1e-300))
     bottom, end = top + 2 * np.log(np.finfo(float).eps), top + np.log(len(part) / freedom)
     ridge = np.exp(brentq(excess, bottom, end) if excess(bottom) > 0 else bottom)
-    half = vectors / np.sqrt(values + ridge)
+    vectors /= np.sqrt(values + ridge)
     scores = np.array(kernel.diag(X), dtype=np.float64)
     for rows in _blocks(len(X), 2 * len(part) * 8):
-        image = kernel(X[rows], part) @ half
+        image = kernel(X[rows], part) @ vectors
         scores[rows] -= np.einsum("np,np->n", image, image)
     return _sample(scores, n, rng)
 
@@ -325,7 +328,7 @@ def _need(kernel, method):
         raise ConfigError(f"selection={method!r} needs the kernel: select(X, n, {method!r}, kernel=...).")
 
 
-#: Methods by name: function(X, n, rng, kernel) -> indices, for distinct rows X.
+#: Methods by name: function(X, n, rng, kernel, max_bytes) -> indices, for distinct rows X.
 SELECTIONS = {
     "random": _random,
     "fps": _fps,
@@ -335,7 +338,7 @@ SELECTIONS = {
 }
 
 
-def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
+def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0, max_bytes=None):
     """Choose `n` distinct rows of `X` as sparse points.
 
     Parameters
@@ -354,6 +357,8 @@ def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
     kernel : callable, optional
         ``kernel(X, Y)`` and ``kernel.diag(X)``; needed by "leverage" and "pivoted_cholesky".
     random_state : int, RandomState or None, default 0
+    max_bytes : float, optional
+        "leverage" takes its scores from so many rows that their matrices take no more. Default: from 2048 rows.
 
     Returns
     -------
@@ -397,7 +402,10 @@ def select(X, n, method="cur", *, groups=None, kernel=None, random_state=0):
             f"Set n_sparse to at least {len(members)}."
         )
     shares = split_count(n, [len(rows) for rows in members])
-    chosen = [rows[function(_take(X, rows), share, rng, kernel)] for rows, share in zip(members, shares, strict=True)]
+    chosen = [
+        rows[function(_take(X, rows), share, rng, kernel, max_bytes)]
+        for rows, share in zip(members, shares, strict=True)
+    ]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 

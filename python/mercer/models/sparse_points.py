@@ -91,7 +91,10 @@ def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes
     species = groups if term.match_species else np.zeros_like(groups)
     shares = _shares(term, species)
     if max_selection is None:
-        max_selection = min(_MAX_SELECTION, int(max_bytes) // (8 * descriptor.n_features))
+        columns = descriptor.n_features
+        if term.selection == "pivoted_cholesky":  # its factor
+            columns += sum(shares.values())
+        max_selection = min(_MAX_SELECTION, int(max_bytes) // (8 * columns))
     rng = np.random.default_rng(seed)
     pool = []
     for z, share in shares.items():
@@ -101,6 +104,7 @@ def choose_points(term, data, seed, max_selection=None, progress=None, max_bytes
     rows = np.sort(np.concatenate(pool))
     X = _features_of(rows, offsets, term, data, progress)
     options = {"method": term.selection, "kernel": term.kernel, "random_state": int(rng.integers(2**31))}
+    options["max_bytes"] = max_bytes
     seen = X
     if descriptor.has_factor:
         seen = np.ascontiguousarray(X[:, :-1])
