@@ -27,8 +27,9 @@ _PER_FREEDOM = 5.0
 PIVOT_TOL = 1e-10
 
 
-def _blocks(n_rows, row_bytes):
-    step = max(1, int(_BLOCK_BYTES // max(1, row_bytes)))
+def _blocks(n_rows, row_bytes, max_bytes=None):
+    budget = _BLOCK_BYTES if max_bytes is None else min(_BLOCK_BYTES, max_bytes)
+    step = max(1, int(budget // max(1, row_bytes)))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
@@ -194,7 +195,7 @@ def _pivoted_cholesky(X, n, rng, kernel, max_bytes=None):
         known = factor[fresh, :done]
         inner = np.linalg.cholesky(kernel(X[fresh]) - known @ known.T)
         inverse = np.linalg.inv(inner).T
-        for rows in _blocks(len(X), len(fresh) * 8):
+        for rows in _blocks(len(X), len(fresh) * 8, max_bytes):
             block = kernel(X[rows], X[fresh])
             block -= factor[rows, :done] @ known.T
             factor[rows, new] = block @ inverse
@@ -308,7 +309,7 @@ def _leverage(X, n, rng, kernel, max_bytes=None):
     ridge = np.exp(brentq(excess, bottom, end) if excess(bottom) > 0 else bottom)
     vectors /= np.sqrt(values + ridge)
     scores = np.array(kernel.diag(X), dtype=np.float64)
-    for rows in _blocks(len(X), 2 * len(part) * 8):
+    for rows in _blocks(len(X), 2 * len(part) * 8, max_bytes):
         image = kernel(X[rows], part) @ vectors
         scores[rows] -= np.einsum("np,np->n", image, image)
     return _sample(scores, n, rng)

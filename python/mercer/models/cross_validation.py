@@ -200,7 +200,7 @@ def predict_held_out(held_out, terms, data, all_targets, plan, seed, progress):
                     n_atoms = len(chunk.numbers)
                     atoms = np.isin(np.arange(n_atoms), rng.permutation(n_atoms)[:_FORCE_ATOMS])
                     rows = _rows(data.n_atoms, frames)[atoms]
-                    std[rows] = force_deviation(terms, environments, model.covariance, atoms)
+                    std[rows] = force_deviation(terms, environments, model.covariance, atoms, plan.chunk_bytes // 16)
         done += len(members)
         progress("cross-validation", done, total)
     for kind, std in found.std.items():

@@ -8,7 +8,7 @@ import numpy as np
 _JACOBIAN_BYTES = 32 * 2**20
 
 
-def force_variance(descriptor, kernel, environments, match_groups=True, atoms=None):
+def force_variance(descriptor, kernel, environments, match_groups=True, atoms=None, max_bytes=None):
     """Variance of every force component under a prior of unit amplitude.
 
     The force on atom p is minus the derivative of the sum of local energies, so that with dx_r = dx_r / dr_pa
@@ -26,6 +26,8 @@ def force_variance(descriptor, kernel, environments, match_groups=True, atoms=No
         Rows of different groups do not covary.
     atoms : (n_atoms,) bool array, optional
         Which atoms' variances are wanted; default: all.
+    max_bytes : float, optional
+        Of the Jacobian that is held at a time. Default: 32 MB.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def force_variance(descriptor, kernel, environments, match_groups=True, atoms=No
     bound = descriptor.bind(environments)
     X, groups = bound.transform(), bound.layout.groups
     variance = np.zeros((environments.structures.n_atoms, 3))
-    atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X, atoms)
+    atoms, rows, bounds, products, factors = _jacobian_products(descriptor, environments, X, atoms, max_bytes)
     n = X.shape[1] - descriptor.has_factor
     for k, atom in enumerate(atoms):
         mine = rows[bounds[k] : bounds[k + 1]]
@@ -90,7 +92,7 @@ def _mixed(kernel, X, G, H):
     return k, 2 * first * P, 2 * first * P.transpose(0, 2, 1), -2 * first * G + 4 * bend
 
 
-def _jacobian_products(descriptor, environments, X, wanted=None):
+def _jacobian_products(descriptor, environments, X, wanted=None, max_bytes=None):
     """For every atom that is wanted, the rows that depend on it, and products of derivatives with each other and rows.
 
     Returns
@@ -107,7 +109,8 @@ def _jacobian_products(descriptor, environments, X, wanted=None):
     core, n = descriptor._core, X.shape[1]
     n_kernel = n - descriptor.has_factor
     entry_bytes = 24 * max(1, environments.pairs.n_pairs)
-    width = int(np.clip(_JACOBIAN_BYTES // entry_bytes, 1, n))
+    max_bytes = _JACOBIAN_BYTES if max_bytes is None else min(_JACOBIAN_BYTES, max_bytes)
+    width = int(np.clip(max_bytes // entry_bytes, 1, n))
     order = products = None
     factors = np.zeros((0, 3))
     for start in range(0, n, width):

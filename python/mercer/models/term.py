@@ -257,10 +257,11 @@ class SparseTerm:
         half = self.atom_rows(environments) @ (vectors[:, kept] / np.sqrt(values[kept]))
         return np.einsum("nm,nm->n", half, half)
 
-    def force_variance(self, environments, atoms=None):
-        """Prior variance of force components, (eV/Angstrom)^2: (n_atoms, 3); of the atoms of a mask only, if given."""
+    def force_variance(self, environments, atoms=None, max_bytes=None):
+        """Prior variance of force components, (eV/Angstrom)^2: (n_atoms, 3); of the atoms of a mask only, if given; the
+        Jacobian in pieces of `max_bytes`."""
         return self._variance * force_variance(
-            self.descriptor, self.term.kernel, environments, self.term.match_species, atoms
+            self.descriptor, self.term.kernel, environments, self.term.match_species, atoms, max_bytes
         )
 
     def frame_variance(self, environments):

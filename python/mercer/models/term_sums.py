@@ -31,9 +31,9 @@ def standard_deviation(kind, terms, environments, covariance):
     return std.reshape(-1, 3) if kind == "forces" else std
 
 
-def force_deviation(terms, environments, covariance, atoms):
+def force_deviation(terms, environments, covariance, atoms, max_bytes=None):
     """Standard deviations of the forces on the atoms of a mask (n_atoms,), not calibrated: (n_wanted, 3)."""
     K = stack([term.rows(environments, ("forces",))["forces"] for term in terms])
     K = K.reshape(len(atoms), -1)[atoms].reshape(-1, K.shape[1])
-    prior = sum(term.force_variance(environments, atoms) for term in terms)[atoms]
+    prior = sum(term.force_variance(environments, atoms, max_bytes) for term in terms)[atoms]
     return np.sqrt(covariance.variance(K, prior.reshape(-1))).reshape(-1, 3)
