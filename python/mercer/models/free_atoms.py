@@ -81,6 +81,7 @@ def report(potential, free):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of compositions that least squares did not determine
         predicted = potential.predict(free_atoms(potential.species_), forces=False, std="energies")
+    potential._silent_about = None  # the warning is for whoever asks
     labels = dict(zip(free.numbers.tolist(), free.labels.tolist(), strict=True))
     found = {}
     for z, energy, std in zip(potential.species_, predicted["energies"], predicted["energies_std"], strict=True):

@@ -24,7 +24,7 @@ _LABEL_BYTES = 80, 16
 #: Share of the free memory that the features hold from which sparse points are chosen; the choice makes copies.
 _SELECTION_SHARE = 0.3
 #: Share of it that a chunk of rows takes, without groups that are held out and with, whose rows are copied.
-_CHUNK_SHARES = 0.8, 0.7
+_CHUNK_SHARES = 0.8, 0.45
 #: Bytes of the systems of frames that are held out, at most, and their share of the free memory of a limit.
 _GROUP_BYTES, _GROUP_SHARE = 2**29, 0.5
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
