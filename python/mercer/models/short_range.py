@@ -39,8 +39,8 @@ _LEAST_STIFFNESS = 0.5
 _SOFTEST = 1e-3
 #: Part of the wanted rise with which a path is left as it is.
 _ENOUGH = 0.2
-#: Crystals that are followed, at most; atoms of each.
-_MOST_CRYSTALS, _MOST_ATOMS = 12, 150
+#: Crystals that are followed, at most; atoms of each, and of all.
+_MOST_CRYSTALS, _MOST_ATOMS, _MOST_IN_ALL = 12, 150, 800
 #: Rounds of mending; standard deviation of a mended rise, as a part of the wanted one.
 _ROUNDS, _SIGMA = 12, 0.3
 #: Sparse points: distances of each dimer and volumes of each crystal, but for many of them fewer, to so many in all.
@@ -182,7 +182,9 @@ def _lowest(training, e0):
     found = {}
     for f in np.argsort(energy, kind="stable")[: int(np.isfinite(energy).sum())]:
         found.setdefault(tuple(np.unique(training.frames[f].numbers)), []).append(f)
-    return [frames[k] for k in range(2) for frames in found.values() if k < len(frames)][:_MOST_CRYSTALS]
+    ranked = [frames[k] for k in range(2) for frames in found.values() if k < len(frames)][:_MOST_CRYSTALS]
+    atoms_so_far = np.cumsum(training.n_atoms[np.array(ranked, int)])
+    return [f for f, n in zip(ranked, atoms_so_far, strict=True) if n <= _MOST_IN_ALL]
 
 
 def mend(potential, probes):
