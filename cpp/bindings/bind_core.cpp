@@ -5,6 +5,7 @@
 
 #include "bindings.hpp"
 #include "mercer/core/checksum.hpp"
+#include "mercer/core/interrupt.hpp"
 #include "mercer/core/parallel.hpp"
 #include "mercer/core/version.hpp"
 
@@ -25,9 +26,20 @@ int threads_of_a_loop() {
   return count;
 }
 
+/// Python runs handlers of signals on its main thread alone; there, what a handler raises ends the work.
+unsigned long main_thread = 0;
+
+void check_signals() {
+  if (PyThread_get_thread_ident() != main_thread) return;
+  const py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 }  // namespace
 
 void bind_core(py::module_& m) {
+  main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+  mercer::set_interrupt_check(&check_signals);
   m.attr("version") = mercer::version;
   m.attr("level") = MERCER_LEVEL;
   m.attr("compiler") = __VERSION__;

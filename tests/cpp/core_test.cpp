@@ -9,6 +9,8 @@
 #include <thread>
 #include <type_traits>
 #include <vector>
+#include <chrono>
+#include <atomic>
 
 #include "mercer/core/array.hpp"
 #include "mercer/core/error.hpp"
@@ -264,9 +266,34 @@ TEST_CASE("pool: keeps no more than its limit") {
   mercer::set_pool_limit(std::size_t{1} << 30);
 }
 
+TEST_CASE("parallel loops end when the program wants it") {
+  static std::atomic<bool> wanted{false};
+  struct Stopped {};
+  mercer::set_interrupt_check([] {
+    if (wanted) throw Stopped();
+  });
+  for (const int threads : {1, 3}) {
+    mercer::set_num_threads(threads);
+    wanted = false;
+    std::atomic<int> done{0};
+    const auto work = [&](index_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      if (++done == 100) wanted = true;
+    };
+    CHECK_THROWS_AS(mercer::parallel_for(100000, work), Stopped);
+    CHECK(done < 300);  // 0.1 s later at the most
+    CHECK_NOTHROW(mercer::parallel_for(0, work));
+  }
+  mercer::set_interrupt_check(nullptr);
+  mercer::set_num_threads(0);
+  int count = 0;
+  mercer::parallel_for(1, [&](index_t) { ++count; });
+  CHECK(count == 1);
+}
+
 TEST_CASE("pool: impossible sizes are std::bad_alloc") {
-  CHECK_THROWS_AS(Buffer<double>(-1), std::bad_alloc);
-  CHECK_THROWS_AS(Buffer<double>(std::numeric_limits<index_t>::max()), std::bad_alloc);
+  CHECK_THROWS_AS(Buffer<double>{-1}, std::bad_alloc);
+  CHECK_THROWS_AS(Buffer<double>{std::numeric_limits<index_t>::max()}, std::bad_alloc);
   CHECK_THROWS_AS(mercer::pool_allocate(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
 }
 

@@ -299,11 +299,12 @@ TEST_CASE("rows of K are sums of kernel values and their derivatives") {
   for (bool clusters : {false, true}) {
     for (bool factor : {false, true}) {
       const Toy toy(clusters, factor);
-      for (const auto& [name, parameters] : kernels()) {
+      for (const auto& kernel_case : kernels()) {
+        const std::string& name = kernel_case.first;  // a name of its own, which CAPTURE can take into a lambda
         CAPTURE(name);
         CAPTURE(clusters);
         CAPTURE(factor);
-        const auto kernel = make_kernel(name, parameters);
+        const auto kernel = make_kernel(name, kernel_case.second);
         auto sparse = points(toy, 70);  // more than one block
         for (bool match : {true, false}) {
           sparse.rows.match_groups = match;
@@ -325,7 +326,8 @@ TEST_CASE("rows of K are sums of kernel values and their derivatives") {
             for (std::size_t i = 0; i < all.size(); ++i) numeric[i % 70] += all[i];
             check_close(row, numeric, 1e-8);
           }
-          for (const auto& [a, b] : std::vector<std::pair<int, int>>{{0, 0}, {0, 2}, {1, 0}}) {
+          for (const auto& component : std::vector<std::pair<int, int>>{{0, 0}, {0, 2}, {1, 0}}) {
+            const int a = component.first, b = component.second;
             const auto numeric = difference([&](double h) { return energy(strained(batch, a, b, -h)); });
             std::vector<double> analytic;
             for (index_t f = 0; f < batch.n_frames(); ++f) {
@@ -350,12 +352,13 @@ TEST_CASE("a fitted term is the rows of K times the weights") {
     for (bool factor : {false, true}) {
       const Toy toy(clusters, factor);
       auto sparse = points(toy, m);
-      for (const auto& [name, parameters] :
+      for (const auto& kernel_case :
            {std::pair<std::string, KernelParameters>{"polynomial", {{"zeta", 4}}}, {"matern", {{"nu", 2.5}, {"length_scale", 0.7}}}}) {
+        const std::string& name = kernel_case.first;
         CAPTURE(name);
         CAPTURE(clusters);
         CAPTURE(factor);
-        const auto kernel = make_kernel(name, parameters);
+        const auto kernel = make_kernel(name, kernel_case.second);
         for (bool match : {true, false}) {
           sparse.rows.match_groups = match;
           const auto atoms = atom_rows(*kernel, toy, batch, sparse.rows);

@@ -368,6 +368,26 @@ def test_all_parts_together(normalization):
     assert_close(X, raw, 1e-13)
 
 
+@pytest.mark.parametrize(
+    ("normalization", "powers"),
+    [("none", (1, 1, 1)), ("n_atoms", (0, 0, 0)), ("l2", (0, 0, 0)), ("valle_oganov", (1, 0, -1))],
+)
+def test_rows_of_supercells(normalization, powers):
+    """n cells have n^power times the row of one, by k."""
+    atoms, weight = random_atoms(9, n=4, species=["H", "C"], length=2.4, r_min=0.9), {"weight": "unity", "r_cut": 2.0}
+    parts = {
+        "k1": part_of("atomic_number"),
+        "k2": part_of("distance", **weight),
+        "k3": part_of("angle", **weight),
+    }
+    double = atoms.repeat((1, 2, 1))
+    for (name, part), power in zip(parts.items(), powers, strict=True):
+        mbtr = MBTR(["H", "C"], **{name: part}, normalization=normalization)
+        row = transform(mbtr, atoms)
+        assert np.abs(row).max() > 0
+        assert_close(transform(mbtr, double), 2.0**power * row, 1e-12)
+
+
 @pytest.mark.parametrize("geometry", ["atomic_number", "distance", "cosine", "cosine_dihedral"])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_correlation(geometry, n):

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "mercer/core/error.hpp"
+#include "mercer/core/interrupt.hpp"
 
 namespace mercer {
 
@@ -24,6 +25,7 @@ index_t AverageSoap::mean(const StructureBatch& structures, const PairList& pair
   index_t count = 0;
   for (index_t i = structures.offsets[frame]; i < structures.offsets[frame + 1]; ++i) {
     if (!is_center(structures.numbers[i])) continue;
+    check_interrupt();
     ++count;
     density_.expand(pairs, species, i, ws);
     for (int k = 0; k < ws.n_present; ++k) {
@@ -148,6 +150,7 @@ void AverageSoap::vjp(const StructureBatch& structures, const PairList& pairs, M
         }
         for (index_t i = structures.offsets[f]; i < structures.offsets[f + 1]; ++i) {
           if (!is_center(structures.numbers[i])) continue;
+          check_interrupt();
           density_.expand(pairs, species, i, s.ws);
           for (int k = 0; k < s.ws.n_present; ++k) {
             double* to = s.ws.adjoints[k];

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mercer/core/error.hpp"
+#include "mercer/core/interrupt.hpp"
 #include "neighbors/box.hpp"
 
 namespace mercer {
@@ -93,6 +94,7 @@ void EwaldMatrix::elements(const StructureBatch& structures, const PairList&, in
   const auto bounds = bounds_of(frame, largest);
 
   for (index_t i = 0; i < n; ++i) {
+    check_interrupt();
     for (index_t j = i; j < n; ++j) {
       const Vec3 &from = structures.positions[first + i], &to = structures.positions[first + j];
       Vec3 r{to[0] - from[0], to[1] - from[1], to[2] - from[2]};

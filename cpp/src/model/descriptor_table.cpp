@@ -91,6 +91,14 @@ Made radial_spectrum(const Fields& fields, index_t n_features) {
   return std::make_unique<RadialSpectrum>(p, fields.flag("normalize"));
 }
 
+/// Elements that nothing is made of, as the kinds of clusters name them.
+void check_species(const Fields& fields) {
+  const std::vector<std::int32_t> species = fields.integers("species");
+  bool rising = !species.empty() && species.front() >= 1 && species.back() <= 118;
+  for (std::size_t k = 1; k < species.size(); ++k) rising = rising && species[k] > species[k - 1];
+  if (!rising) fields.wrong("species", "rising atomic numbers");
+}
+
 /// What descriptors of clusters share: python/mercer/descriptors/_clusters.py. `own`: keys beside these.
 struct ClusterParameters {
   std::vector<std::vector<std::int32_t>> kinds;
@@ -102,6 +110,7 @@ struct ClusterParameters {
         cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")) {
     own.insert(own.end(), {"type", "species", "r_cut", "kinds", "cutoff", "cutoff_width", "scales"});
     fields.allow_only(own);
+    if (fields.given("species")) check_species(fields);
     if (fields.given("scales")) scales = fields.numbers("scales");
   }
 };

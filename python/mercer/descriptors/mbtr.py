@@ -40,7 +40,8 @@ class MBTR(TensorDescriptor, StructureDescriptor):
     normalization : str, default "none"
         "none"; "l2", rows of unit length (zero rows stay zero); "n_atoms", divided by the number of atoms;
         "valle_oganov", of crystals: multiplied by V / (4 pi N_a N_b), twice that for a = b, for k = 2, and by
-        V / (N_a N_b N_c) for k = 3 (Valle and Oganov, Acta Cryst. A 66, 507 (2010)).
+        V / (N_a N_b N_c) for k = 3 (Valle and Oganov, Acta Cryst. A 66, 507 (2010), for k = 2; for k = 3 as dscribe:
+        rows of a supercell of n cells are 1 / n of those of one cell, so compare cells of as many atoms only).
     ignore_unknown : bool, default False
         Atoms of other elements than `species` are left out, instead of being an error.
     max_tuples : float, default 1e8

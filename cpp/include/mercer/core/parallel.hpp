@@ -10,6 +10,7 @@
 
 #include "mercer/core/array.hpp"
 #include "mercer/core/error.hpp"
+#include "mercer/core/interrupt.hpp"
 
 namespace mercer {
 
@@ -39,14 +40,17 @@ void run_chunk(const Body& body, Workspace& workspace, index_t chunk) {
 /// Calls `body(workspace, chunk)` for chunk = 0 .. n_chunks - 1, with one `make_workspace()` per thread. Which thread
 /// runs a chunk is not fixed, so a result must depend on the chunk alone: then it is the same for any number of
 /// threads. If chunks throw, the exception of the first of them (by number) is rethrown to the caller, as in a serial
-/// loop; chunks not yet started are skipped.
+/// loop; chunks not yet started are skipped. `check_interrupt` is called between chunks.
 template <class MakeWorkspace, class Body>
 void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const Body& body) {
   if (n_chunks <= 0) return;
   const int threads = static_cast<int>(std::min<index_t>(num_threads(), n_chunks));
   if (threads <= 1) {
     auto workspace = make_workspace();
-    for (index_t chunk = 0; chunk < n_chunks; ++chunk) run_chunk(body, workspace, chunk);
+    for (index_t chunk = 0; chunk < n_chunks; ++chunk) {
+      check_interrupt();
+      run_chunk(body, workspace, chunk);
+    }
     return;
   }
   std::atomic<index_t> next{0};
@@ -62,6 +66,7 @@ void parallel_for(index_t n_chunks, const MakeWorkspace& make_workspace, const B
     try {
       auto workspace = make_workspace();
       while (!failed.load(std::memory_order_relaxed)) {
+        check_interrupt();
         chunk = next.fetch_add(1, std::memory_order_relaxed);
         if (chunk >= n_chunks) break;
         run_chunk(body, workspace, chunk);
