@@ -87,6 +87,9 @@ def read_model(path):
         that are missing, unknown, out of their range, or do not fit together.
     """
     path = Path(path)
+    if path.is_dir():
+        inside = ", ".join(str(file) for file in sorted(path.glob("*.mercer"))) or "the file in it"
+        raise ModelFileError(f"{path}: a folder, expected a model file; give {inside}")
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     try:

@@ -211,6 +211,7 @@ def test_functions_raise_errors_of_mercer_only(target):
         (lambda: mercer.GPR(noise=-1.0).fit(*api_targets.table()), r"noise=-1\.0: expected a finite number >= 0"),
         (lambda: mercer.GPR().fit(np.eye(3), [1.0, 1e300, 1.0]), r"y\[1\] is 1e\+300"),
         (lambda: mercer.SparseGPR(sparse_groups=[1]).fit(np.eye(3), np.ones(3)), "sparse_groups .* sparse_points"),
+        (lambda: mercer.load("."), "a folder, expected a model file"),
         (lambda: mercer.load(3), "path=3: expected the name of a file"),
         (lambda: mercer.load("a\0b"), "path='a.*x00b': expected the name of a file"),
         (lambda: mercer.structures.read_labels(molecule("H2O"), keys="energy"), "keys='energy': expected a mapping"),
