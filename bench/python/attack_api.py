@@ -126,8 +126,9 @@ def finite(result):
     return True
 
 
-def outcome(target, name, value):
-    """(kind, message) of one case."""
+def outcome(case):
+    """(kind, message) of one case (target, argument, its text, value)."""
+    target, name, _, value = case
     try:
         with np.errstate(all="ignore"):
             result = target.run(**{name: value})
@@ -141,8 +142,8 @@ def outcome(target, name, value):
     return ("accepted" if finite(result) else "nan"), ""
 
 
-def in_child(cases, folder):
-    """Run cases (target, name, text, value) in a child; yields an outcome for each until the child dies or hangs."""
+def in_child(cases, folder, outcome):
+    """Run cases in a child; yields the outcome of each until the child dies or hangs."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -153,8 +154,8 @@ def in_child(cases, folder):
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1), os.dup2(silent, 2)
             warnings.simplefilter("ignore")
-            for target, name, _, value in cases:
-                data = pickle.dumps(outcome(target, name, value))
+            for case in cases:
+                data = pickle.dumps(outcome(case))
                 os.write(write, len(data).to_bytes(4, "big") + data)
             status = 0
         finally:
@@ -191,7 +192,7 @@ def attack(seed, n_random, only):
     with tempfile.TemporaryDirectory() as folder:
         while cases:
             done = 0
-            for case, found in zip(cases, in_child(cases, folder), strict=False):
+            for case, found in zip(cases, in_child(cases, folder, outcome), strict=False):
                 yield case[0].name, case[1], case[2], *found
                 done += 1
             cases = cases[done:]
