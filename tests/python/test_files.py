@@ -56,6 +56,15 @@ def test_compressed_files_and_trailing_lines(tmp_path):
         (frame(comment=HEAD + " e = 1 e = 2"), "frame 0: e is there twice"),
         (frame(comment=HEAD + ' stress="1 2 3 4 5 6"'), "frame 0: cannot be read .*six numbers needs .* REF_stress"),
         (frame(comment="Properties=species:S:1:pos:R:3:f:R:1:f:R:1"), "frame 0: the column f is declared twice"),
+        (
+            frame().replace("1.0 0.5 0.5", "1.0 0.5 0.5 0.1"),
+            "frame 0, atom 1: 5 columns in line 4, but Properties declares 4",
+        ),
+        (frame().replace("1.0 0.5 0.5", "1.0 0.5"), "frame 0, atom 1: 3 columns in line 4, but Properties declares 4"),
+        (frame(comment=HEAD + ' pbc="T T T T"'), 'frame 0: pbc in line 2 is "T T T T"; expected three of T and F'),
+        (frame(comment=HEAD + ' pbc="yes no no"'), 'frame 0: pbc in line 2 is "yes no no"'),
+        (frame(comment=HEAD + ' pbc="T F F'), "frame 0: a quote in line 2 has no other end"),
+        (frame(comment=HEAD.replace("species:S:1:pos:R:3", "")), "frame 0: Properties in line 2 is empty"),
     ],
 )
 def test_what_the_text_cannot_mean(tmp_path, text, message):
@@ -137,3 +146,17 @@ def test_matrices_are_written_as_numbers_and_nothing_twice(tmp_path):
     assert np.array_equal(again.info["mine"], matrix.ravel()) and again.get_potential_energy() == 1.0
     assert np.array_equal(atoms.info["mine"], matrix) and atoms.calc.results["energy"] == 2.0  # as they were
     assert np.array_equal(again.get_forces(), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("pbc", "expected"),
+    [('"T F T"', [1, 0, 1]), ("[true, false, true]", [1, 0, 1]), ('"1 0 0"', [1, 0, 0]), ("F", [0, 0, 0])],
+)
+def test_periodicity_in_every_usual_form(tmp_path, pbc, expected):
+    atoms = read_frames(written(tmp_path, frame(comment=f"{HEAD} pbc={pbc}")))[0]
+    assert atoms.pbc.tolist() == [bool(p) for p in expected]
+
+
+def test_columns_that_are_not_declared_are_left_alone(tmp_path):
+    text = frame(comment="a note").replace("0.5 0.5", "0.5 0.5 0.1 0.2")
+    assert np.array_equal(read_frames(written(tmp_path, text))[0].positions, [[0, 0.5, 0.5], [1, 0.5, 0.5]])

@@ -56,7 +56,7 @@ def scan(file, path):
                 f"{where}: cannot be read (line {line_number} says {n_atoms} atoms, but the file ends after "
                 f"{len(lines) + rest} of them)"
             )
-        _check_species(lines, comment, where)
+        _check_atoms(lines, comment, where, line_number + 2)
         line_number += 1 + n_atoms
         frame += 1
 
@@ -75,6 +75,8 @@ def _check_comment(comment, where, line_number):
     quoted = iter(_QUOTED.findall(comment))
     plain = _QUOTED.sub("\x00", comment)
     parts = [part.partition("=") for part in re.sub(r"\s*=\s*", "=", plain).split()]
+    if comment.replace('\\"', "").count('"') % 2:
+        raise DataError(f"{where}: a quote in line {line_number} has no other end, so that keys are lost; close it")
     values = {}
     for key, _, value in parts:
         full = re.sub("\x00", lambda _: next(quoted, ""), f"{key}={value}")
@@ -83,32 +85,57 @@ def _check_comment(comment, where, line_number):
             raise DataError(
                 f"{where}: {key} is there twice in line {line_number}, with different values; take one of them out"
             )
+    if "pbc" in values:
+        _check_pbc(values["pbc"], f"{where}: pbc in line {line_number}")
+    if values.get("Properties", "-") in ("", '""', "''"):
+        raise DataError(
+            f"{where}: Properties in line {line_number} is empty; expected species:S:1:pos:R:3 and the like"
+        )
     columns = values.get("Properties", "").strip("\"'").split(":")[::3]
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise DataError(f"{where}: the column {twice[0]} is declared twice in Properties (line {line_number})")
 
 
-def _check_species(lines, comment, where):
-    """Species that are no symbols, such as labels of atoms and numbers in a column of text."""
+def _check_pbc(value, where):
+    """Anything that ASE's reader would take for three times true."""
+    words = value.strip("\"'[]{}").replace(",", " ").split()
+    if len(words) not in (1, 3) or not all(word.lower() in ("t", "f", "true", "false", "0", "1") for word in words):
+        raise DataError(f'{where} is {value[:60]}; expected three of T and F, such as pbc="T T F"')
+
+
+def _columns(comment):
+    """(place of the column of species or None, number of columns or None where they are not declared)"""
     match = re.search(r"Properties\s*=\s*[\"']?([^\s\"']+)", comment)
-    column = 0
-    if match:
-        fields = match[1].split(":")
-        if {"Z", "numbers"} & set(fields[::3]):
-            return
-        for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
-            if name in ("species", "symbols") and kind == "S":
-                break
-            column += int(width) if width.isdigit() else 1
-        else:
-            return
-    found = {line.split()[column] if len(line.split()) > column else None for line in set(lines)}
-    for species in sorted(name for name in found if name is not None):
-        if species.capitalize() in atomic_numbers and species.capitalize() != "X":
+    if not match:
+        return 0, None
+    fields = match[1].split(":")
+    species, n_columns = None, 0
+    for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if name in ("species", "symbols") and kind == "S" and species is None:
+            species = n_columns
+        n_columns += int(width) if width.isdigit() else 1
+    return None if {"Z", "numbers"} & set(fields[::3]) else species, n_columns
+
+
+def _check_atoms(lines, comment, where, line_number):
+    """Lines with more or fewer words than columns, which would move numbers from one to the next; species that are no
+    symbols, such as labels of atoms and numbers in a column of text."""
+    column, n_columns = _columns(comment)
+    known = set()
+    for atom, line in enumerate(lines):
+        words = line.split()
+        if n_columns is not None and len(words) != n_columns:
+            raise DataError(
+                f"{where}, atom {atom}: {len(words)} columns in line {line_number + atom}, but Properties declares "
+                f"{n_columns}"
+            )
+        species = words[column] if column is not None and len(words) > column else None
+        if species is None or species in known:
             continue
-        atom = next(k for k, line in enumerate(lines) if line.split()[column : column + 1] == [species])
-        raise DataError(f"{where}, atom {atom}: {species!r} is no symbol of an element{_meant(species)}")
+        if species.capitalize() not in atomic_numbers or species.capitalize() == "X":
+            raise DataError(f"{where}, atom {atom}: {species!r} is no symbol of an element{_meant(species)}")
+        known.add(species)
 
 
 def _meant(species):
