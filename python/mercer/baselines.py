@@ -195,7 +195,7 @@ def pair_name(name):
     except (MercerError, ValueError, TypeError):
         numbers = []
     if len(numbers) != 2:
-        raise ConfigError(f"{name!r} is not a pair of elements; expected, for example, C-H")
+        raise ConfigError(f"pairs: {show(name)} is not a pair of elements; expected, for example, C-H")
     return "-".join(sorted(symbols([z])[0] for z in numbers))
 
 

@@ -30,7 +30,7 @@ from scipy.linalg import blas, lapack
 from threadpoolctl import ThreadpoolController
 
 from mercer._threads import num_threads
-from mercer._validation import as_numbers, check_choice, check_finite, check_positive, check_targets
+from mercer._validation import LARGEST, as_numbers, check_choice, check_finite, check_positive, check_targets
 from mercer.errors import ConfigError, DataError
 
 #: Rows of K_LM that are whitened at a time: enough for BLAS-3 speed, small beside the M x M state.
@@ -173,7 +173,7 @@ def _sigmas(sigma, n_rows):
     sigma = as_numbers(sigma, "sigma")
     if sigma.shape not in ((), (n_rows,)):
         raise DataError(f"sigma has shape {sigma.shape}; expected a number or one per row ({n_rows},).")
-    if not (np.all(sigma > 0) and np.all(np.isfinite(sigma))):
+    if not (np.all(sigma >= 1 / LARGEST) and np.all(sigma <= LARGEST)):
         raise ConfigError(
             "sigma (noise) must be finite and > 0 in every row: it is a standard deviation in label units."
         )

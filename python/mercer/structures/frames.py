@@ -145,22 +145,22 @@ def to_batch(frames):
     frames = as_frames(frames)
     if not frames:
         return core.StructureBatch()
+    _check_arrays(frames)
     positions = [atoms.arrays["positions"] for atoms in frames]
     offsets = np.zeros(len(frames) + 1, dtype=np.int64)
     np.cumsum([len(p) for p in positions], out=offsets[1:])
-    numbers = _checked_numbers(frames, offsets)
     with naming_frames(frames):
         return core.StructureBatch.from_arrays(
             np.ascontiguousarray(np.concatenate(positions), dtype=np.float64),
-            numbers,
+            _numbers(frames, offsets),
             offsets,
             np.array([atoms.cell.array for atoms in frames], dtype=np.float64),
             np.array([atoms.pbc for atoms in frames], dtype=bool),
         )
 
 
-def _checked_numbers(frames, offsets):
-    """Atomic numbers of all atoms; DataError for these and for positions that are not what ASE takes for granted."""
+def _check_arrays(frames):
+    """DataError for positions and atomic numbers that have another shape or type than ASE takes for granted."""
     for k, atoms in enumerate(frames):
         positions, numbers = atoms.arrays["positions"], atoms.arrays["numbers"]
         if positions.ndim != 2 or positions.shape[1] != 3 or positions.dtype.kind not in "fiu":
@@ -169,6 +169,10 @@ def _checked_numbers(frames, offsets):
         if numbers.shape != positions.shape[:1] or numbers.dtype.kind not in "iu":
             got = f"{numbers.dtype} array of shape {numbers.shape}"
             raise DataError(f"{frames.where(k)}: numbers are a {got}; expected {len(positions)} atomic numbers")
+
+
+def _numbers(frames, offsets):
+    """Atomic numbers of all atoms; DataError for one that no element has."""
     numbers = np.concatenate([atoms.arrays["numbers"] for atoms in frames])
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(chemical_symbols)):
         atom = int(np.argmax((numbers < 0) | (numbers >= len(chemical_symbols))))

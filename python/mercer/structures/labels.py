@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mercer._validation import check_flag, check_mapping, show
+from mercer._validation import check_flag, check_items, check_mapping, show
 from mercer.errors import ConfigError, DataError
 from mercer.structures.frames import as_frames
 from mercer.structures.keys import (
@@ -193,7 +193,10 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
     leave_out = check_mapping({} if leave_out is None else leave_out, "leave_out", "a mapping {kind of label: frames}")
     keys = dict(check_mapping({} if keys is None else keys, "keys", "a mapping {kind of label: key}"))
     type_key = keys.pop("config_type", None) or "config_type"
-    for kind in keys:
+    for kind, key in keys.items():
+        names = [key] if key is None or isinstance(key, str) else check_items(key, f"keys: {kind}", "a key, or a list")
+        if not all(name is None or isinstance(name, str) for name in names):
+            raise ConfigError(f"keys: {kind}={show(key)}: expected a key, or a list of keys")
         if kind not in LABEL_KINDS:
             raise ConfigError(
                 f"keys: unknown kind of label {kind!r}; expected one of {', '.join(LABEL_KINDS)}, config_type"
