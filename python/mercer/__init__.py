@@ -30,7 +30,20 @@ _EXPORTS = {
     "Potential": "mercer.models",
     "load": "mercer.models",
 }
-_MODULES = ("basis", "calculators", "descriptors", "errors", "kernels", "models", "plots", "selection", "structures")
+_MODULES = (
+    "baselines",
+    "basis",
+    "calculators",
+    "checks",
+    "descriptors",
+    "dynamics",
+    "errors",
+    "kernels",
+    "models",
+    "plots",
+    "selection",
+    "structures",
+)
 
 __all__ = ["__version__", "set_num_threads", "show_config", "threads", *_EXPORTS, *_MODULES]
 

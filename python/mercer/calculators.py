@@ -79,7 +79,11 @@ class PotentialCalculator(Calculator):
         std = self.potential._wanted_std(std)
         if warn_above is not None:
             warn_above = check_positive(warn_above, "warn_above")
-        self.options = {"std": std, "warn_above": warn_above, "skin": check_positive(skin, "skin", allow_zero=True)}
+        self.options = {
+            "std": std,
+            "warn_above": warn_above,
+            "skin": check_positive(skin, "skin", allow_zero=True, largest=1e3),
+        }
         self._kinds = tuple(dict.fromkeys(std + (() if warn_above is None else ("energies",))))
         self.potential._wanted_std(self._kinds)
         self.implemented_properties = [*type(self).implemented_properties, *(f"{kind}_std" for kind in self._kinds)]

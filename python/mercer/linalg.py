@@ -266,7 +266,7 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None, pivot_floor=PIVOT_FL
     """
     K = _symmetric(K_MM, "K_MM")
     jitter = 0.0 if isinstance(jitter, str) and check_choice(jitter, ["auto"], "jitter") else jitter
-    jitter = check_positive(jitter, "jitter", allow_zero=True)
+    jitter = check_positive(jitter, "jitter", allow_zero=True, largest=1.0)
     diagonal = K.diagonal()
     used = np.flatnonzero(diagonal > 0)
     if len(used) == 0:
@@ -276,7 +276,7 @@ def whitening_factor(K_MM, *, jitter="auto", rank_tol=None, pivot_floor=PIVOT_FL
     if adaptive:
         tolerance = np.maximum(np.broadcast_to(pivot_floor, (len(K),))[used], len(K) * np.finfo(float).eps)
     else:
-        tolerance = np.full(len(used), check_positive(rank_tol, "rank_tol", allow_zero=True))
+        tolerance = np.full(len(used), check_positive(rank_tol, "rank_tol", allow_zero=True, largest=1.0))
     while True:
         # points of a higher tolerance are scaled down, so that one threshold serves all
         threshold = float(tolerance.min())

@@ -67,7 +67,11 @@ class VerletPairs:
     """
 
     def __init__(self, cutoff, skin, min_distance=0.0):
-        lengths = check_cutoff(cutoff), check_cutoff(skin, "skin"), check_cutoff(min_distance, "min_distance")
+        lengths = (
+            check_cutoff(cutoff),
+            check_positive(skin, "skin", allow_zero=True, largest=1e3),
+            check_cutoff(min_distance, "min_distance"),
+        )
         try:
             self._core = core.VerletList(*lengths)
         except ValueError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mercer._core import core
 from mercer._parameters import Flag, Length, choice, count
-from mercer._validation import as_numbers, check_choice, check_number, check_out, check_positive, show
+from mercer._validation import as_numbers, check_choice, check_out, check_positive, show
 from mercer.descriptors._base import CutoffName, Descriptor, Gradients, check_width
 from mercer.errors import ConfigError, DataError
 
@@ -107,7 +107,7 @@ class DensityDescriptor(Descriptor):
     cutoff: CutoffName = "shifted_cosine"
     cutoff_width: Length = 0.5
     radial_scaling: Mapping | None = None
-    central_weight: Annotated[float, partial(check_number, smallest=-1e6, largest=1e6)] = 1.0
+    central_weight: Annotated[float, partial(check_positive, allow_zero=True, largest=1e6)] = 1.0
     central_in_all_species: Flag = False
     channels: tuple | None = None
     normalize: Flag = True

@@ -266,11 +266,14 @@ class Kernel(Parameters):
 
 
 def _dtype(dtype):
+    if dtype is None:
+        return np.dtype(np.float64)
     try:
-        found = np.dtype(np.float64 if dtype is None else dtype)
+        found = np.dtype(dtype)
+        good = found in (np.float64, np.float32)
     except (TypeError, ValueError):
-        found = None
-    if found not in (np.dtype(np.float64), np.dtype(np.float32)):
+        good = False
+    if not good:
         raise ConfigError(f"dtype={show(dtype)}: kernels are computed in float64 or float32 only.")
     return found
 

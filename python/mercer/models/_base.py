@@ -259,10 +259,10 @@ def kernel_or_matrix(value, name):
 
 
 def jitter(value, name):
-    """ "auto", or a number."""
-    return (
-        check_choice(value, ["auto"], name) if isinstance(value, str) else check_positive(value, name, allow_zero=True)
-    )
+    """The word "auto", or a number."""
+    if isinstance(value, str):
+        return check_choice(value, ["auto"], name)
+    return check_positive(value, name, allow_zero=True, largest=1.0)
 
 
 #: Types of arguments of the constructors.

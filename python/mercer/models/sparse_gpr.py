@@ -1,11 +1,12 @@
 """Sparse Gaussian process regression: a weight per sparse point, whatever the number of labels."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 
-from mercer._parameters import Amplitude, Count, NotNegative, PositiveRows, choice
+from mercer._parameters import Amplitude, Count, PositiveRows, choice
 from mercer._validation import check_features, check_flag, check_out, check_positive, check_targets, show
 from mercer.errors import ConfigError, DataError
 from mercer.kernels import MultiRows, StructureRows
@@ -95,7 +96,7 @@ class SparseGPR(KernelRegressor):
         delta: Amplitude = 1.0,
         solver: choice(SOLVERS) = "whitened",
         jitter: JitterArgument = "auto",
-        rank_tol: NotNegative | None = None,
+        rank_tol: Annotated[float, partial(check_positive, allow_zero=True, largest=1.0)] | None = None,
         approx: choice(("dtc", "fitc")) = "dtc",
         sparse_points=None,
         sparse_groups=None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mercer._validation import check_flag, check_items, check_mapping, show
+from mercer._validation import check_choice, check_flag, check_items, check_mapping, show
 from mercer.errors import ConfigError, DataError
 from mercer.structures.frames import as_frames
 from mercer.structures.keys import (
@@ -191,6 +191,8 @@ def read_labels(frames, keys=None, units=None, *, required=True, order="ase", le
     """
     frames, required = as_frames(frames), check_flag(required, "required")
     leave_out = check_mapping({} if leave_out is None else leave_out, "leave_out", "a mapping {kind of label: frames}")
+    for kind in leave_out:
+        check_choice(kind, LABEL_KINDS, "leave_out: kind of label")
     keys = dict(check_mapping({} if keys is None else keys, "keys", "a mapping {kind of label: key}"))
     type_key = keys.pop("config_type", None) or "config_type"
     for kind, key in keys.items():
