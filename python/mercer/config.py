@@ -61,10 +61,17 @@ def _between(low, high):
     return pydantic.AfterValidator(validate)
 
 
+def _not_blank(value):
+    """`value`, if it is more than blanks."""
+    if not value.strip():
+        raise ValueError("must have at least 1 character that is not blank")
+    return value
+
+
 #: Numbers outside of these ranges are mistakes.
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, pydantic.AfterValidator(_not_blank)]
 Deviation = Annotated[float, _between(1e-12, 1e6)]
-Scale = Annotated[float, _between(1e-12, 1e15)]
+Scale = Annotated[float, _between(1e-9, 1e13)]
 Count = Annotated[int, _between(1, 10**8)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -81,7 +88,7 @@ def _elements(value):
     return value
 
 
-Energy = Annotated[float, _between(-1e9, 1e9)]
+Energy = Annotated[float, _between(-1e7, 1e7)]
 
 
 def _of_elements(kind):
@@ -92,23 +99,23 @@ def _of_elements(kind):
 class Keys(Options):
     """Names of the labels; null: REF_energy and so on, else the results that ASE has read; "none" leaves a kind out."""
 
-    energy: str | list[str] | None = None
-    energies: str | list[str] | None = None
-    forces: str | list[str] | None = None
-    stress: str | list[str] | None = None
-    virial: str | list[str] | None = None
-    config_type: str | None = None
+    energy: Text | list[Text] | None = None
+    energies: Text | list[Text] | None = None
+    forces: Text | list[Text] | None = None
+    stress: Text | list[Text] | None = None
+    virial: Text | list[Text] | None = None
+    config_type: Text | None = None
 
 
 class Units(Options):
     """Units of the labels in the files; everything is converted on reading to eV and Angstrom."""
 
-    energy: str = "eV"
-    energies: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    virial: str | None = None
-    positions: str | None = None
+    energy: Text = "eV"
+    energies: Text | None = None
+    forces: Text | None = None
+    stress: Text | None = None
+    virial: Text | None = None
+    positions: Text | None = None
 
 
 class Sigma(Options):
@@ -163,7 +170,7 @@ def _model_of(section, kind):
 
 def _accept(hint):
     """Type hints that pydantic can check stay; the others are left to the class itself."""
-    if any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))):
+    if any(dataclasses.is_dataclass(part) or part is tuple for part in (hint, *typing.get_args(hint))):
         return Any
     try:
         pydantic.TypeAdapter(hint)
@@ -190,7 +197,10 @@ def _part(section, first):
         if not isinstance(value, dict):
             raise ValueError(f"expected a mapping with 'type', got {value!r}")
         value = _type_for_name(value)
-        kind = _snake(str(value.get("type") or first))
+        kind = first if value.get("type") is None else value["type"]
+        if not isinstance(kind, str):
+            raise ValueError(f"type must be a name, got {kind!r}")
+        kind = _snake(kind)
         known = list(_registered()[section])
         if kind not in known:
             raise _Unknown("type", kind, known)
@@ -354,7 +364,7 @@ class FitOptions(Options):
     keys: Keys = Keys()
     units: Units = Units()
     stress_order: Annotated[str, pydantic.AfterValidator(_order)] = "ase"
-    drop: list[str] = []
+    drop: list[Text] = []
     trust_data: bool = False
     e0: Energy | _of_elements(Energy) | Literal["auto", "isolated", "lstsq", "average", "none"] = "auto"
     sigma: Sigma = Sigma()
@@ -531,6 +541,9 @@ def _check_contradictions(raw, origin):
         source = origin.get((name,), "")
         return f"{source}: {name}" if source and not source.startswith("-") else source or name
 
+    repeats = raw.get("repeats")
+    if repeats not in (None, 1) and (raw.get("test") or not (raw.get("n_train") or raw.get("test_fraction"))):
+        raise ConfigError(f"{told('repeats')}: random splits need n_train or test_fraction, and no test files")
     for first, second in _ALTERNATIVES:
         if raw.get(first) and raw.get(second):
             raise ConfigError(f"{told(first)} and {told(second)} contradict each other: give one of them")
@@ -663,6 +676,7 @@ def _explain(error, raw, origin):
         return f"{head}unknown option {_dotted(path)!r}{hint}" + ("" if hint else f" (known: {', '.join(known)})")
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("List should", "must")
     message = message if own else next((text for name, text in _EXPECTED.items() if name in path), message)
+    message = message.removeprefix(f"{path[-1]}: ")
     value = first.get("input")
     told = isinstance(value, (dict, list)) or re.search(rf"(?<![\w.]){re.escape(repr(value))}(?![\w.])", message)
     got = "" if told else f", got {value!r}"

@@ -6,6 +6,7 @@ comment, so that a user can see and change it.
 
 import numpy as np
 
+from mercer._machine import check_memory
 from mercer.config import make_part, part_class
 
 #: Frames that are looked at for distances.
@@ -96,7 +97,11 @@ def choose(options, frames, labels, others=()):
         update = {"descriptor": type(term.descriptor).model_validate({**given, **chosen})}
         rows = None
         if tensors:
-            rows = make_part("descriptor", update["descriptor"]).transform(_sample(frames))
+            descriptor, sample = make_part("descriptor", update["descriptor"]), _sample(frames)
+            n_rows = len(sample) if whole else sum(map(len, sample))
+            what = f"{path}.descriptor: {n_rows} rows of {descriptor.n_features} features"
+            check_memory(16 * n_rows * descriptor.n_features, what, "take a smaller descriptor")
+            rows = descriptor.transform(sample)
             rows = rows[:: 1 + len(rows) // _ROWS]
         rules = _kernel_rules(term, elements) if rows is None else _length_scale_rules(term.kernel, rows)
         for name, (value, reason) in rules.items():

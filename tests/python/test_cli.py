@@ -463,3 +463,56 @@ def test_output_that_nobody_reads(here):
     os.close(writer)
     _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "setting, parts",
+    [
+        ("terms.0.descriptor.n_max=1000000", ["n_max=1000000", "500"]),
+        ("terms.0.descriptor.l_max=100000000000", ["l_max=100000000000", "100"]),
+        ("terms.0.descriptor.n_max=400", ["n_max = 400", "linearly dependent", "laplacian"]),
+        ("terms.0.descriptor.sigma=50", ["sigma = 50", "too wide", "3.5"]),
+        ("terms.0.descriptor.r_cut=40", ["terms.0.descriptor.r_cut=40", "neighbours", "Angstrom"]),
+        ("terms.0.n_sparse=1000000", ["n_sparse=100", "points in all", "GB"]),
+        ("threads=100000000000", ["threads", "1024"]),
+        (
+            "terms=[{descriptor: {type: coulomb_matrix, n_atoms_max: 1000000}}]",
+            ["n_atoms_max=1000000"],
+        ),
+        ("terms.0.descriptor.central_weight=-1", ["central_weight=-1"]),
+    ],
+)
+def test_sizes_are_looked_at_before_anything_runs(here, capsys, setting, parts):
+    start = time.process_time()
+    fails(capsys, ["fit", "train.extxyz", "-o", "run", *SMALL, "--set", setting], *parts)
+    assert time.process_time() - start <= 20
+    assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "memory, parts",
+    [(2**10, ["terms.0.descriptor: 8 rows of 64 features takes"]), (2**24, ["n_sparse=8 points", "64 features"])],
+)
+def test_fits_that_the_machine_cannot_hold(here, capsys, monkeypatch, memory, parts):
+    monkeypatch.setattr("mercer._machine.machine_memory", lambda: memory)
+    command = ["fit", "train.extxyz", "-o", "run", "--representation", "sine_matrix"]
+    fails(capsys, command, "this machine has", *parts)
+    assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a=b", 'a"b', "a\nb", "x" * 50, "é"])
+def test_prefixes_that_extended_xyz_cannot_hold(here, fitted, capsys, prefix):
+    model = fitted / "run" / "model.mercer"
+    fails(capsys, ["predict", model, "test.extxyz", "-o", "o.extxyz", "--prefix", prefix], "--prefix", "letters")
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        *(("--timestep", "1e9"), ("--timestep", "1e-300"), ("--temperature", "-1"), ("--friction", "1e9")),
+        *(("--skin", "1e9"), ("--steps", "99999999999999999999"), ("--seed", "99999999999999999999")),
+    ],
+)
+def test_numbers_of_dynamics_outside_their_range(here, fitted, capsys, option, value):
+    model = fitted / "run" / "model.mercer"
+    fails(capsys, ["md", model, "test.extxyz", "-o", "o.extxyz", option, value], option, "Input should be", status=2)

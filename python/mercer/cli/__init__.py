@@ -224,8 +224,10 @@ def predict(
     quiet: Quiet = False,
 ):
     """Predict energies, forces, virials and stresses, with standard deviations, and write them as extended XYZ."""
+    from mercer.cli._sense import check_prefix
     from mercer.cli._use import run_predict
 
+    check_prefix(prefix)
     one_of(no_forces=not forces, forces_std=forces_std)
     one_of(no_std=std is False, forces_std=forces_std)
     _use_threads(threads)
@@ -323,8 +325,8 @@ def convert(
 @app.command()
 def demo(
     output: Annotated[str, typer.Option("--output", "-o", help="Folder of the results.")] = "mercer-demo",
-    n_frames: Annotated[int, typer.Option("--n-frames", min=20, help="Structures to make.")] = 400,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    n_frames: Annotated[int, typer.Option("--n-frames", min=20, max=10**6, help="Structures to make.")] = 400,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1)] = 0,
     threads: Threads = None,
     quiet: Quiet = False,
 ):
@@ -342,8 +344,8 @@ def md(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Trajectory to write, extended XYZ.", show_default=False)
     ],
-    steps: Annotated[int, typer.Option("--steps", "-n", min=0, help="Steps to make.")] = 1000,
-    timestep: Annotated[float, typer.Option("--timestep", help="fs.")] = 1.0,
+    steps: Annotated[int, typer.Option("--steps", "-n", min=0, max=2**31 - 1, help="Steps to make.")] = 1000,
+    timestep: Annotated[float, typer.Option("--timestep", min=1e-3, max=100, help="fs.")] = 1.0,
     nvt: Annotated[
         bool, typer.Option("--nvt/--nve", help="Langevin dynamics at --temperature, or constant energy.")
     ] = False,
@@ -351,14 +353,18 @@ def md(
         float | None,
         typer.Option(
             "--temperature",
+            min=0,
+            max=1e9,
             help="K; of the thermostat, and of the velocities where the file has none (at constant energy, a crystal "
             "at rest gives about half of it to its potential energy).",
         ),
     ] = None,
-    friction: Annotated[float, typer.Option("--friction", help="Of the thermostat, 1/fs.")] = 0.01,
-    interval: Annotated[int, typer.Option("--interval", min=1, help="Steps between two structures written.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of velocities and thermostat.")] = 0,
-    skin: Annotated[float, typer.Option("--skin", help="Of the neighbour list, Angstrom.")] = 0.5,
+    friction: Annotated[float, typer.Option("--friction", min=1e-6, max=10, help="Of the thermostat, 1/fs.")] = 0.01,
+    interval: Annotated[
+        int, typer.Option("--interval", min=1, max=2**31 - 1, help="Steps between structures written.")
+    ] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of velocities and thermostat.")] = 0,
+    skin: Annotated[float, typer.Option("--skin", min=0, max=20, help="Of the neighbour list, Angstrom.")] = 0.5,
     warn_above: Annotated[
         float | None,
         typer.Option("--warn-above", help="Warn when the standard deviation of an atom's energy exceeds this (eV)."),
@@ -389,10 +395,11 @@ def md(
 
 def _use_threads(threads):
     import mercer
+    from mercer._threads import MOST_THREADS
 
     if threads is not None:
-        if threads < 1:
-            raise ConfigError(f"--threads {threads}: expected a positive number")
+        if not 1 <= threads <= MOST_THREADS:
+            raise ConfigError(f"--threads {threads}: expected a number from 1 to {MOST_THREADS}")
         mercer.set_num_threads(threads)
 
 

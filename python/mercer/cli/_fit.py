@@ -8,6 +8,7 @@ from mercer import __version__, checks, report
 from mercer.cli._data import expand, read_data
 from mercer.cli._drop import check_used, parse_drops
 from mercer.cli._output import output_folder
+from mercer.cli._sense import check_neighbours
 from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
@@ -174,8 +175,6 @@ def _prepare(options, session, show=False):
             with session.stage(f"read {'training' if name == 'train' else name} data"):
                 sets[name] = read_data(files[name], options, drops=drops)
     check_used(drops)
-    if options.repeats > 1 and ("test" in sets or not (options.n_train or options.test_fraction)):
-        raise ConfigError("repeats: random splits need n_train or test_fraction, and no test files")
     whole = sets["train"]
     for k in range(1, options.repeats):  # before the first fit, which an error would lose
         _check_elements(*_other_split(options, whole, k))
@@ -206,6 +205,7 @@ def _prepare(options, session, show=False):
             raise DataError(f"{', '.join(options.train)}: only isolated atoms, nothing to train on")
         others = [atoms for name in sets if name != "train" for atoms in sets[name].frames]
         options, notes = choose(options, train.frames.take(usable), train.labels.take(usable), others)
+    check_neighbours(options, train.frames)
     if notes:
         session.say("\nsettings that were not given")
         chosen = options.model_dump()
@@ -259,9 +259,10 @@ def _at(tree, dotted):
 def _split(data, n_first, second_fraction, seed):
     """Two random parts; isolated atoms stay in the first one."""
     isolated, rest = np.flatnonzero(data.isolated), np.flatnonzero(~data.isolated)
+    given = f"n_train={n_first}" if n_first else f"a part of {second_fraction:g}"
     n_first = n_first or max(1, round(len(rest) * (1 - second_fraction)))
     if n_first >= len(rest):
-        raise DataError(f"n_train={n_first}, but the files hold {len(rest)} frames; nothing is left for testing")
+        raise DataError(f"{given}, but there are {len(rest)} frames to be split: nothing is left for the second set")
     order = np.random.default_rng(seed).permutation(rest)
     return data.take([*isolated, *np.sort(order[:n_first])]), data.take(np.sort(order[n_first:]))
 

@@ -107,7 +107,7 @@ class DensityDescriptor(Descriptor):
     cutoff: CutoffName = "shifted_cosine"
     cutoff_width: Length = 0.5
     radial_scaling: Mapping | None = None
-    central_weight: Annotated[float, partial(check_positive, allow_zero=True, largest=1e6)] = 1.0
+    central_weight: Annotated[float, partial(check_positive, allow_zero=True, largest=1000)] = 1.0
     central_in_all_species: Flag = False
     channels: tuple | None = None
     normalize: Flag = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mercer._machine import check_memory
 from mercer._validation import show
 from mercer.errors import ConfigError
 from mercer.models._base import BLOCK_BYTES
@@ -119,6 +120,9 @@ class Plan:
         frame_bytes += data.n_atoms * (_ATOM_BYTES + 16.0 * of_atoms) + 16.0 * of_frames
         largest = float(frame_bytes.max(initial=0.0))
         matrix = 8 * max(1, n_points) ** 2
+        most = max((f for f, _, _ in sizes), default=0)
+        what = f"a fit with n_sparse={n_points} points in all and rows of {most} features"
+        check_memory(state + largest, what, "take fewer points, or a smaller descriptor (n_max, l_max, grid)")
         if max_memory is None:
             n_held_out = min(n_groups, max(1, _GROUP_BYTES // matrix))
             state += (n_held_out + bool(n_held_out)) * matrix

@@ -17,6 +17,9 @@ namespace {
 /// The functions over `span`, of a basis called `name`, and atomic Gaussians of the given height.
 RadialBasis orbitals(const RadialBasisParameters& p, const char* name, double span, long double height) {
   const int n_max = p.n_max;
+  // Whatever the span, the overlap is singular in extended precision long before; the factor would take minutes.
+  MERCER_REQUIRE(n_max <= 40, "radial basis '", name, "': n_max = ", n_max,
+                 " Gaussians are linearly dependent; use n_max <= 17 or radial_basis='laplacian'");
   std::vector<double> widths(n_max);
   double radius = 0;
   for (int k = 0; k < n_max; ++k) {

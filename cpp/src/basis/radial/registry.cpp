@@ -39,6 +39,8 @@ std::unique_ptr<RadialBasis> make_radial_basis(const std::string& name, const Ra
     MERCER_REQUIRE(p.sigma > 0 && std::isfinite(p.sigma), "radial basis: expected sigma > 0 (Angstrom), got ", p.sigma);
     MERCER_REQUIRE(p.sigma >= 1e-3 * p.r_cut, "radial basis: sigma = ", p.sigma, " is too narrow for r_cut = ", p.r_cut,
                    ": expected at least r_cut / 1000");
+    MERCER_REQUIRE(p.sigma <= 2 * p.r_cut, "radial basis: sigma = ", p.sigma, " is too wide for r_cut = ", p.r_cut,
+                   ": expected at most twice r_cut, for nothing is resolved beyond");
     MERCER_REQUIRE(p.width >= 0 && p.width <= p.r_cut, "radial basis: expected a width in [0, r_cut = ", p.r_cut,
                    "] (Angstrom), got ", p.width);
     for (const auto& [key, value] : p.extra) {
