@@ -13,7 +13,7 @@ from mercer.cli._session import seconds
 from mercer.config import dump_options, make_part
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
-from mercer.models import calibration, free_atoms, short_range
+from mercer.models import calibration, free_atoms, short_range, virial_offset
 from mercer.models.memory import format_bytes
 from mercer.structures import unit_factor
 from mercer.targets import describe_undetermined as describe_e0
@@ -338,6 +338,13 @@ def _say_fit(fitted, session):
         f"  rank {fitted['rank']}, jitter {fitted['jitter']:.3g}, "
         f"log marginal likelihood {fitted['log_marginal_likelihood']:.6g}"
     )
+    if offset := fitted["virial_offset"]:
+        spread = "" if offset["spread"] is None else f" (+- {offset['spread']:.2g} over {offset['n']} frames)"
+        session.say(
+            f"  virials carry a constant offset of {offset['value']:+.3g} eV/atom{spread} that energies do not follow, as "
+            "Pulay stress does: it is taken out of the training, and errors are counted without it; predictions are "
+            "without it"
+        )
     missed = {kind: entry["rms_over_sigma"] for kind, entry in fitted["residuals"].items()}
     missed = [f"{kind} by {ratio:.1f}" for kind, ratio in missed.items() if ratio > 3]
     if missed:
@@ -393,7 +400,8 @@ def compare_data(potential, data, std=(), progress=None):
     reference = {kind: getattr(labels, kind) for kind in ("energy", "energies", "forces", "virial") if kind in kinds}
     reference = {kind: values for kind, values in reference.items() if kind in predicted}
     if "virial" in reference:
-        reference["stress"] = _stress(data.frames, labels.virial)
+        reference["virial"] = _without_offset(potential, labels)
+        reference["stress"] = _stress(data.frames, reference["virial"])
     spread = {kind: predicted[f"{kind}_std"] for kind in std}
     return report.compare(reference, predicted, labels.config_type.astype(str), labels.n_atoms, spread)
 
@@ -402,11 +410,18 @@ def compare_held_out(potential, data):
     """The same of the predictions that cross-validation has made for the frames of the fit; {} without it."""
     predicted, labels = dict(potential.held_out_), data.labels
     kinds = [kind for kind in predicted if not kind.endswith("_std")]
-    reference = {kind: np.where(np.isnan(predicted[kind]), np.nan, getattr(labels, kind)) for kind in kinds}
+    given = {kind: _without_offset(potential, labels) if kind == "virial" else getattr(labels, kind) for kind in kinds}
+    reference = {kind: np.where(np.isnan(predicted[kind]), np.nan, values) for kind, values in given.items()}
     if "virial" in kinds:
         reference["stress"], predicted["stress"] = (_stress(data.frames, v["virial"]) for v in (reference, predicted))
     spread = {kind: predicted[f"{kind}_std"] for kind in kinds if f"{kind}_std" in predicted}
     return report.compare(reference, predicted, labels.config_type.astype(str), labels.n_atoms, spread)
+
+
+def _without_offset(potential, labels):
+    """Virials without the offset that was taken out of those of the fit."""
+    offset = getattr(potential, "fit_report_", {}).get("virial_offset")
+    return virial_offset.without(labels, offset["value"]).virial if offset else labels.virial
 
 
 def _stress(frames, virial):

@@ -88,6 +88,8 @@ def _evaluate(potential, files, options, session, folder, forces_std):
     session.say(report.ErrorTables(comparisons))
     say_in_unit(comparisons, options.units.energy, session)
     say_std(parts, session)
+    if (offset := getattr(potential, "fit_report_", {}).get("virial_offset")) and "virial" in parts:
+        session.say(f"virials and stresses are compared without the offset of the fit, {offset['value']:+.3g} eV/atom")
     if folder is not None:
         report.write_metrics(folder / METRICS, {"errors": report.metrics(comparisons)})
         write_parity(folder, comparisons)

@@ -16,11 +16,20 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from mercer import baselines, targets
-from mercer._validation import check_callable, check_choice, check_flag, check_items, check_mapping, check_out
+from mercer._validation import (
+    check_callable,
+    check_choice,
+    check_flag,
+    check_items,
+    check_mapping,
+    check_number,
+    check_out,
+)
 from mercer.errors import ConfigError, DataError, ModelFileError
 from mercer.io import write_model
 from mercer.linalg import SparseSystem
 from mercer.models import calibration, cross_validation, free_atoms, short_range
+from mercer.models import virial_offset as virial_offsets
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
 from mercer.models.free_atoms import FreeAtoms
@@ -204,7 +213,7 @@ class Potential(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------ fit
 
-    def fit(self, frames, labels=None, *, sparse_points=None, progress=None):
+    def fit(self, frames, labels=None, *, sparse_points=None, virial_offset="auto", progress=None):
         """Choose sparse points, and learn the weights from every label that the frames carry.
 
         Parameters
@@ -215,6 +224,10 @@ class Potential(BaseEstimator):
             default the usual ones are read.
         sparse_points : list of SparsePoints, optional
             One per term, in place of the choice.
+        virial_offset : {"auto"}, float or None
+            Constant isotropic part of the virials (eV per atom and diagonal component) that energies do not follow, as
+            Pulay stress is: taken out before training, so that predictions are without it. "auto": where a small model
+            of energies and forces shows it; `fit_report_` says its size. None: virials are trained on as they are.
         progress : callable, optional
             Called as ``progress(stage, done, total)``; stages are "select", "rows" and "cross-validation", counted in
             frames, and "solve".
@@ -230,12 +243,13 @@ class Potential(BaseEstimator):
             environments than sparse points.
         """
         check_arguments(self)
+        virial_offset = _offset(virial_offset)
         clock, progress = _Clock(), _silent if progress is None else check_callable(progress, "progress")
         terms = self._terms()
         with clock("read"):
             labelled = FrameData.read_labelled(frames, labels)
             self._check_config_types(labelled.labels)
-            data, isolated, training, e0, all_targets = self._training_data(labelled, terms)
+            data, isolated, training, e0, all_targets, offset = self._training_data(labelled, terms, virial_offset)
             free = self._free_atoms(labelled, data, isolated, e0)
             probes = self._probes(training, e0)
             plan = self._plan(training, all_targets, terms, free, probes)
@@ -321,10 +335,13 @@ class Potential(BaseEstimator):
             "residuals": residuals,
             "cross_validation": predictions.summary(training.n_atoms),
             "short_range": mended,
+            "virial_offset": offset,
             "seconds": clock.seconds,
         }
         self._set_calibration(predictions.calibration())
         self.fit_report_["free_atoms"] = {} if self._of_structures() is not None else free_atoms.report(self, free)
+        if offset:
+            labelled = replace(labelled, labels=virial_offsets.without(labelled.labels, offset["value"]))
         self.held_out_ = predictions.in_order(labelled, training.origin)
         for kind, factor in self.calibration_.items():
             if f"{kind}_std" in self.held_out_:
@@ -356,7 +373,7 @@ class Potential(BaseEstimator):
         """
         terms = self._terms()
         data = FrameData.read_labelled(frames, labels)
-        less, isolated, training, e0, all_targets = self._training_data(data, terms)
+        less, isolated, training, e0, all_targets, _ = self._training_data(data, terms, None)
         free = self._free_atoms(data, less, isolated, e0)
         plan = self._plan(training, all_targets, terms, free, self._probes(training, e0))
         n_labels = {target.kind.name: int(target.used.sum()) for target in all_targets}
@@ -661,9 +678,9 @@ class Potential(BaseEstimator):
             )
         return usable
 
-    def _training_data(self, data, terms):
+    def _training_data(self, data, terms, virial_offset):
         """All frames less the baseline; which are isolated atoms; those to train on, sorted by the kinds of labels that
-        they have; E0; targets."""
+        they have; E0; targets; the offset of the virials that was taken out of these."""
         self._check_elements(data, terms)
         self._check_gradients(data)
         data = self._less_baseline(data)
@@ -671,12 +688,30 @@ class Potential(BaseEstimator):
         usable = self._usable(data, isolated)
         training = data if len(usable) == len(data) else data.take(usable)
         e0 = self._resolve_e0(data, training, isolated)
+        offset = self._virial_offset(training, terms, e0) if virial_offset == "auto" else virial_offset
+        if offset:
+            training = replace(training, labels=virial_offsets.without(training.labels, offset["value"]))
         all_targets = self._targets(training, e0)
         order = np.argsort(_signature(training, all_targets), kind="stable")
         if np.any(np.diff(order) < 0):
             training = training.take(order)
             all_targets = self._targets(training, e0)
-        return data, isolated, training, e0, all_targets
+        return data, isolated, training, e0, all_targets, offset
+
+    def _virial_offset(self, training, terms, e0):
+        """See `virial_offset.estimate`; None where virials are not trained on."""
+        if not self._trains_on("virial") or self._of_structures() is not None:
+            return None
+        sigma = self._sigma() | {"virial": None}
+        if sigma["energy"] is None:
+            return None
+
+        def make(few):
+            e0_of = {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)}
+            options = {"sigma_scaling": self.sigma_scaling, "e0": e0_of, "seed": self.seed, "cross_validation": 0}
+            return Potential(few, sigma=sigma, **options)
+
+        return virial_offsets.estimate(make, terms, training, max(term.descriptor.r_cut for term in terms))
 
     def _free_atoms(self, labelled, data, isolated, e0):
         """Energies of isolated atoms to learn: labels as given, and less the baseline; terms on whole structures have
@@ -944,6 +979,13 @@ def _block_diagonal(blocks):
         out[start : start + len(block), start : start + len(block)] = block
         start += len(block)
     return out
+
+
+def _offset(value):
+    """A given offset of virials as `virial_offset.estimate` would return it."""
+    if value is None or (isinstance(value, str) and value == "auto"):
+        return value
+    return {"value": check_number(value, "virial_offset"), "spread": None, "n": 0}
 
 
 def _number(value):
