@@ -341,8 +341,8 @@ def _say_fit(fitted, session):
     if offset := fitted["virial_offset"]:
         spread = "" if offset["spread"] is None else f" (+- {offset['spread']:.2g} over {offset['n']} frames)"
         session.say(
-            f"  virials carry a constant offset of {offset['value']:+.3g} eV/atom{spread} that energies do not follow, as "
-            "Pulay stress does: it is taken out of the training, and errors are counted without it; predictions are "
+            f"  virials carry a constant offset of {offset['value']:+.3g} eV/atom{spread} that energies do not follow, "
+            "as Pulay stress does: it is taken out of the training, and errors are counted without it; predictions are "
             "without it"
         )
     missed = {kind: entry["rms_over_sigma"] for kind, entry in fitted["residuals"].items()}
