@@ -27,7 +27,7 @@ _log = logging.getLogger("mercer")
 #: Dimers are followed from at least `_WIDEST` to `SHORTEST` (Angstrom).
 _WIDEST, SHORTEST, _STEP = 3.2, 0.4, 0.05
 #: Crystals are followed to this part of their volume, in so many steps.
-SMALLEST, _N_VOLUMES = 0.28, 30
+SMALLEST, _N_VOLUMES = 0.28, 45
 #: The minimum of a dimer is looked for down to this part of the distance at which the repulsion begins.
 _INSIDE = 0.85
 #: Part of the slope of the repulsion that the kernels may cancel; least slope of a dimer towards short distances
@@ -38,7 +38,7 @@ _LEAST_STIFFNESS = 0.5
 #: The bulk modulus that a crystal is taken to have at least, eV/Angstrom^3.
 _SOFTEST = 1e-3
 #: Part of the wanted rise with which a path is left as it is.
-_ENOUGH = 0.2
+_ENOUGH = 0.4
 #: Crystals that are followed, at most; atoms of each, and of all.
 _MOST_CRYSTALS, _MOST_ATOMS, _MOST_IN_ALL = 12, 150, 800
 #: Rounds of mending; standard deviation of a mended rise, as a part of the wanted one.
