@@ -637,7 +637,7 @@ def test_calibration_scales_standard_deviations(frames, tmp_path):
     for refused in (make_frames(2, kinds=("virial",)), make_frames(1, kinds=("energy",))):
         with pytest.raises(DataError, match="calibrate"):
             potential.calibrate(refused)
-    with pytest.raises(ConfigError, match="std='virial'"):
+    with pytest.raises(ConfigError, match="kinds='virial'"):
         potential.calibrate(validation, kinds=["virial"])
     assert potential.calibration_ == kept and kept["energies"] == kept["energy"] != kept["forces"]
 

@@ -33,7 +33,7 @@ def in_angstrom(frames, unit):
     Examples
     --------
     >>> from ase.build import bulk
-    >>> round(in_angstrom(bulk("Si"), "nm")[0].cell.lengths()[0] / bulk("Si").cell.lengths()[0], 12)
+    >>> float(round(in_angstrom(bulk("Si"), "nm")[0].cell.lengths()[0] / bulk("Si").cell.lengths()[0], 12))
     10.0
     """
     frames = as_frames(frames)
