@@ -30,7 +30,7 @@ PUBLISHED = {
     "ethanol": (3.5, 18.1, "GAP, Kovacs et al. 2021"),
 }
 #: Sets whose energies are given per molecule.
-PER_MOLECULE = ("ethanol", "aspirin-xtb", "toluene-xtb")
+PER_MOLECULE = ("ethanol", "aspirin-xtb", "ether-xtb")
 KCAL = 0.0433641153
 #: Frames whose forces get standard deviations.
 MOST_FRAMES = 100
@@ -108,15 +108,17 @@ def table(results):
             continue
 
         def errors(quantity, factor, group="all", runs=runs):
-            values = [run["errors"][group].get(quantity) for run in runs]
+            parts = [run["errors"].get(quantity, {}) for run in runs]
+            values = [
+                part.get("all") if group == "all" else part.get("by_config_type", {}).get(group) for part in parts
+            ]
             return "" if None in values else mean([value["mae"] * factor for value in values])
 
         energy = ("energy_per_atom", 1e3)
         if name in PER_MOLECULE or name == "qm7":
             energy = ("energy", 1 / KCAL if name == "qm7" else 1e3)
-        groups = sorted(runs[0]["errors"])
-        groups.sort(key=lambda group: group != "all")
-        for group in groups if len(groups) > 2 else ["all"]:
+        groups = sorted(runs[0]["errors"][energy[0]].get("by_config_type", {}))
+        for group in ["all", *(groups if len(groups) > 1 else [])]:
             row = [name if group == "all" else f"· {group}"]
             row += [errors(*energy, group), errors("forces", 1e3, group), errors("virial_per_atom", 1e3, group)]
             if group == "all":

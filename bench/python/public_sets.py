@@ -8,7 +8,7 @@
 | aln | AlN, 128 atoms, small random displacements (PBEsol): 100 + 100 | source archive of phono3py 4, example/AlN-rd |
 | kcl | KCl, 64 atoms, large random displacements: 80 + 40 | source archive of phonopy 4, example/KCl-SSCHA |
 | si-pyxtal | Si, random crystals of 2 to 16 atoms (PBE): 600 + 300 | source archive of pyxtal_ff 0.2.3, datasets/Si |
-| aspirin-xtb, toluene-xtb | Langevin dynamics at 500 K, GFN2-xTB: 400 + 200 | labelled by tblite |
+| aspirin-xtb, ether-xtb | Langevin dynamics at 500 K, GFN2-xTB: 400 + 200 | labelled by tblite |
 
 The archives come from ``pip download --no-deps --no-binary=NAME NAME``, unpacked in FOLDER. GFN2-xTB: C. Bannwarth et
 al., J. Chem. Theory Comput. 15 (2019) 1652.
@@ -98,7 +98,7 @@ def build(folder, name):
     else:
         from ase.build import molecule
 
-        start = ase.io.read(find("aspirin.extxyz")) if name.startswith("aspirin") else molecule("C6H5CH3")
+        start = ase.io.read(find("aspirin.extxyz")) if name.startswith("aspirin") else molecule("CH3CH2OCH3")
         n_train, n_test = 400, 200
         frames, first = list(dynamics(start, n_train + n_test)), list(free_atoms(start.symbols))
     order = np.random.default_rng(0).permutation(len(frames))
@@ -112,7 +112,7 @@ def build(folder, name):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("names", nargs="*", default=["aln", "kcl", "si-pyxtal", "toluene-xtb"])
+    parser.add_argument("names", nargs="*", default=["aln", "kcl", "si-pyxtal", "ether-xtb"])
     arguments = parser.parse_args()
     for name in arguments.names:
         build(arguments.folder, name)
