@@ -1,6 +1,7 @@
 """Solvers against extended precision, dense formulas and brute force."""
 
 import io
+import warnings
 
 import mpmath
 import numpy as np
@@ -475,3 +476,17 @@ def test_smallest_eigenvalue_below_many_near_zero(n, negative):
     K = (vectors * values) @ vectors.T
     assert not is_positive_semidefinite(K)
     assert negative / 1.5 <= -smallest_eigenvalue(K) <= negative * 1.5
+
+
+def test_normal_equations_that_are_ill_conditioned_are_told():
+    """Where energies of the solvers differ, and not where they agree."""
+    x = np.linspace(0.0, 1.0, 40)[:, None]
+    for points, told in ((x[::10], False), (x[::2], True)):
+        K, rows = (np.exp(-((a - points.T) ** 2) / 0.02) for a in (points, x))
+        system = SparseSystem(K, solver="normal")
+        system.update(rows, np.sin(6 * x[:, 0]), 1e-4)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            system.solve()
+        assert bool(caught) == told
+        assert all("condition number of the normal equations" in str(w.message) for w in caught)

@@ -42,6 +42,7 @@ def test_every_kernel_and_selection_learns(data, kernel, selection):
     assert fitted.score(X[300:], y[300:]) > (0.7 if kernel.name == "linear" else 0.9)
 
 
+@pytest.mark.filterwarnings("ignore:solver=.normal")
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("delta", [1.0, 4.0])
 @pytest.mark.parametrize("noise", [0.05, np.linspace(0.05, 0.5, 150)])

@@ -9,10 +9,10 @@ import numpy as np
 KINDS = {"energy": ("energies", "forces"), "energies": ("energy", "forces"), "forces": ("energy", "energies")}
 #: Fewest held-out labels of a kind that give a factor in cross-validation.
 FEWEST = 4
-#: Ratios from which quantiles are taken.
+#: Ratios from which a quantile is taken.
 _QUANTILES = 20
-#: Parts of a normal distribution within one and two standard deviations.
-_WITHIN = 0.6827, 0.9545
+#: Part of a normal distribution within one standard deviation.
+_WITHIN = 0.6827
 #: Values with less than this part of the typical standard deviation are fixed by symmetry, and say nothing.
 _NO_VARIANCE = 1e-3
 
@@ -28,9 +28,9 @@ def known_ratios(error, std):
 def measured(ratio, source):
     """A factor and what it was measured on, of ratios error / standard deviation.
 
-    One factor would put 68 % of the errors within one standard deviation, another one 95 % within two; under Gaussians
-    they are the same. It is their geometric mean, for errors have more outliers than Gaussians; of a few ratios, which
-    determine no quantiles, the root mean square.
+    It puts 68 % of the errors within one standard deviation, whatever the few large ones are: frames that symmetry
+    leaves nearly without variance, such as strained crystals, have errors of many of theirs. Of a few ratios, which
+    determine no quantile, it is the root mean square.
 
     Returns
     -------
@@ -38,8 +38,8 @@ def measured(ratio, source):
         "factor"; "from"; "n", the number of ratios; "within_1" and "within_2", the parts of the errors within one and
         two scaled standard deviations (0.68 and 0.95 of a normal distribution).
     """
-    one, two = np.quantile(np.abs(ratio), _WITHIN)
-    factor = float(np.sqrt(np.mean(ratio**2) if len(ratio) < _QUANTILES else one * two / 2))
+    few = len(ratio) < _QUANTILES
+    factor = float(np.sqrt(np.mean(ratio**2)) if few else np.quantile(np.abs(ratio), _WITHIN))
     scaled = np.abs(ratio) / max(factor, 1e-300)
     within = {f"within_{k}": float(np.mean(scaled <= k)) for k in (1, 2)}
     return {"factor": factor, "from": source, "n": len(ratio), **within}

@@ -178,6 +178,7 @@ def predict_held_out(held_out, terms, data, all_targets, plan, seed, progress):
         rng = np.random.default_rng(seed)
         of_forces[_frames_of_forces(held_out, data, rng)] = True
     done, total = 0, int(np.sum(held_out.groups < held_out.n_held_out))
+    progress("cross-validation", 0, total)
     for group in range(held_out.n_held_out):
         members = np.flatnonzero(held_out.groups == group)
         if not len(members):

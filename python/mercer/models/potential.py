@@ -276,6 +276,7 @@ class Potential(BaseEstimator):
             groups = cross_validation.groups_of(training, min(self.cross_validation, len(training)))
             held_out = cross_validation.HeldOut(system, groups, 0 if gram is not None else plan.n_held_out)
             del system
+        progress("rows", 0, len(training))
         for frames_of_rows, K, y, sigma in _row_blocks(sparse_terms, training, all_targets, plan, clock, gram):
             with clock("solver"):
                 held_out.update(frames_of_rows, K, y, sigma)
@@ -502,9 +503,9 @@ class Potential(BaseEstimator):
     def calibrate(self, frames, labels=None, *, kinds=None):
         """Scale the standard deviations so that they match the errors on frames that were not trained on.
 
-        For each kind of label, the factor is the geometric mean of two: the one that puts 68 % of the errors on these
-        frames within one standard deviation, and the one that puts 95 % within two. It is kept with the model, and
-        `predict` applies it. Where it cannot be determined, the earlier factors stay.
+        For each kind of label, the factor puts 68 % of the errors on these frames within one standard deviation (of
+        fewer than 20 labels: their root mean square). It is kept with the model, and `predict` applies it. Where it
+        cannot be determined, the earlier factors stay.
 
         Parameters
         ----------
