@@ -4,7 +4,7 @@ import numpy as np
 
 from mercer.descriptors import MBTR
 from mercer.errors import ConfigError, DataError
-from mercer.report import COLOURS, new_figure
+from mercer.report import COLOURS, new_figure, save_figure
 from mercer.structures import as_frames
 
 #: Label of the axis of each geometry function, and what its numbers are multiplied by.
@@ -106,5 +106,5 @@ def tensor_plot(mbtr, atoms, path=None, *, k=None, atom=None, most=8, title=None
         axes[0].legend(frameon=False, fontsize=8, ncols=2)
     axes[0].set_title(title or "")
     if path is not None:
-        figure.savefig(path)
+        save_figure(figure, path)
     return figure

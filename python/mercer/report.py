@@ -3,8 +3,11 @@
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from mercer._files import replacing
 
 #: eV/Angstrom^3 in GPa.
 EV_PER_A3 = 160.21766208
@@ -366,6 +369,23 @@ def group_colours(comparisons, most=8):
     return dict(zip(kept, COLOURS, strict=False))
 
 
+def save_figure(figure, path):
+    """Write a figure into a file, whose ending chooses the format (default: PNG), when all of it is there.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    with replacing(path, remedy="choose another file") as temporary:
+        figure.savefig(temporary, format=Path(path).suffix[1:] or "png")
+
+
 def parity_plot(path, comparisons, quantity="energy_per_atom", title=None, colours=None):
     """Predicted against reference values, and the errors, by config_type; written as an image.
 
@@ -442,7 +462,7 @@ def parity_plot(path, comparisons, quantity="energy_per_atom", title=None, colou
         )  # fmt: skip
     if title:
         figure.suptitle(title, fontsize=10)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def learning_curve_plot(path, sizes, errors, unit="meV/atom", title=None):
@@ -478,4 +498,4 @@ def learning_curve_plot(path, sizes, errors, unit="meV/atom", title=None):
     ax.legend(frameon=False, fontsize=9)
     if title:
         ax.set_title(title, fontsize=10)
-    figure.savefig(path)
+    save_figure(figure, path)

@@ -473,6 +473,7 @@ def test_output_that_nobody_reads(here):
         ("terms.0.descriptor.n_max=400", ["n_max = 400", "linearly dependent", "laplacian"]),
         ("terms.0.descriptor.sigma=50", ["sigma = 50", "too wide", "3.5"]),
         ("terms.0.descriptor.r_cut=40", ["terms.0.descriptor.r_cut=40", "neighbours", "Angstrom"]),
+        ("terms.0.descriptor.r_cut=1e300", ["r_cut=1e+300"]),
         ("terms.0.n_sparse=1000000", ["n_sparse=100", "points in all", "GB"]),
         ("threads=100000000000", ["threads", "1024"]),
         (

@@ -162,6 +162,35 @@ def test_what_cannot_be_written_is_refused_before_any_work(here, capsys, monkeyp
     )
 
 
+@pytest.mark.parametrize("name", ["predict", "convert", "md"])
+def test_the_model_itself_is_not_replaced(here, capsys, name):
+    before = (here / "run/model.mercer").read_bytes()
+    os.symlink("run/model.mercer", "link")
+    for output in ("link", "run/../link", "run/model.mercer")[: 3 if name == "convert" else 2]:
+        assert main(command(name, output)) == 1
+        assert f"{output} is the model itself" in capsys.readouterr().err
+    assert (here / "run/model.mercer").read_bytes() == before
+
+
+def test_figures_appear_when_they_are_complete(here, monkeypatch):
+    from matplotlib.figure import Figure
+    from mercer.report import learning_curve_plot, save_figure
+
+    save_figure(Figure(), "figure.pdf")
+    save_figure(Figure(), "figure")
+    assert (here / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert (here / "figure").read_bytes().startswith(b"\x89PNG")
+
+    def full(self, path, format):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (here / "figure.png").write_bytes(b"earlier")
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(DataError, match=r"figure\.png: the disk is full"):
+        learning_curve_plot("figure.png", [1, 2], {"MAE": [2.0, 1.0]})
+    assert (here / "figure.png").read_bytes() == b"earlier"
+
+
 @pytest.mark.parametrize("empty", ["", " "])
 @pytest.mark.parametrize(
     "arguments",

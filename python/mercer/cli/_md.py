@@ -30,7 +30,7 @@ def run_md(
     if ensemble == "nvt" and temperature is None:
         raise ConfigError("--nvt needs --temperature, in K")
     check_suffix(output)
-    with output_file(output) as temporary, open(temporary, "w", encoding="utf-8") as trajectory:
+    with output_file(output, model) as temporary, open(temporary, "w", encoding="utf-8") as trajectory:
         potential = mercer.load(model)
         frames = read_structures([start])
         atoms = frames[0]

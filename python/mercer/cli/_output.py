@@ -99,14 +99,25 @@ def _refuse_what_is_no_file(path):
 
 
 @contextlib.contextmanager
-def output_file(path):
+def output_file(path, model=None):
     """A temporary name that becomes `path` at the end, if nothing went wrong; see `mercer._files.replacing`.
+
+    Parameters
+    ----------
+    path : path
+    model : path, optional
+        What is read meanwhile, and must not be replaced.
 
     Raises
     ------
     DataError
-        If the file cannot be written: at once, before any work. At the end if the disk is full.
+        If the file cannot be written, or is the model: at once, before any work. At the end if the disk is full.
     """
+    same = False
+    with contextlib.suppress(OSError, ValueError):  # not there; no name of a file
+        same = model is not None and os.path.samefile(path, model)
+    if same:
+        raise DataError(f"{path} is the model itself, which would be lost; choose another name")
     with _files.replacing(path) as temporary:
         yield temporary
     written.append(str(path))

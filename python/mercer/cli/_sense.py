@@ -26,13 +26,14 @@ def check_neighbours(options, frames):
     """
     volumes = [abs(np.linalg.det(atoms.cell.array)) if atoms.pbc.all() else np.inf for atoms in frames]
     density = max(len(atoms) / volume for atoms, volume in zip(frames, volumes, strict=True))
+    sphere = 4 / 3 * np.pi * density
+    most = np.cbrt(MOST_NEIGHBOURS / sphere) if sphere > 0 else np.inf
     for t, term in enumerate(options.terms):
         r_cut = getattr(term.descriptor, "r_cut", None)
-        sphere = 4 / 3 * np.pi * density
-        if isinstance(r_cut, float) and sphere * r_cut**3 > MOST_NEIGHBOURS:
+        if isinstance(r_cut, float) and r_cut > most:
             raise ConfigError(
-                f"terms.{t}.descriptor.r_cut={r_cut:g}: an atom has {sphere * r_cut**3:.2g} neighbours within; "
-                f"take less than {np.cbrt(MOST_NEIGHBOURS / sphere):.3g} Angstrom"
+                f"terms.{t}.descriptor.r_cut={r_cut:g}: an atom has more than {MOST_NEIGHBOURS} neighbours within; "
+                f"take at most {most:.3g} Angstrom"
             )
 
 

@@ -20,7 +20,7 @@ def run_predict(model, files, output, session, *, std=None, forces_std=False, fo
     import mercer
 
     check_suffix(output)
-    with output_file(output) as temporary:
+    with output_file(output, model) as temporary:
         potential = mercer.load(model)
         if std is None:
             std = potential.covariance_ is not None
@@ -139,7 +139,7 @@ def run_convert(path, output, session):
     """Write a model of another program, or of an earlier version, as a model of this one."""
     import mercer
 
-    with output_file(output) as temporary:
+    with output_file(output, path) as temporary:
         potential = mercer.load(path)
         potential.save(temporary, variance=potential.covariance_ is not None)
     session.say(f"{path}: {_terms(potential)} are in {output}")
