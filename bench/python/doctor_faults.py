@@ -47,8 +47,9 @@ class Facts:
     strained: bool  #: stresses that vary, in ten frames
     sheared: bool  #: off-diagonal components that vary by a tenth of the diagonal ones
     free: bool  #: frames without periodic directions
-    n_sizes: int
     periodic: bool
+    noble: bool
+    one_element: bool
 
     @classmethod
     def of(cls, frames):
@@ -67,8 +68,9 @@ class Facts:
             len(stress) >= 10 and spread[:3].max() > 1e-3,
             len(stress) >= 10 and spread[3:].min() > 0.1 * spread[:3].max() > 0,
             any(not a.pbc.any() for a in frames),
-            len({len(a) for a in frames}),
             all(a.pbc.all() for a in frames),
+            any("Ar" in a.symbols for a in frames),
+            len({symbol for a in frames for symbol in a.symbols}) == 1,
         )
 
 
@@ -93,7 +95,7 @@ def _scale(energy=1.0, forces=1.0, stress=1.0):
 
 
 def _stresses(change, key=None):
-    """Six numbers xx yy zz yz xz xy (eV/Angstrom^3) and the volume -> what is written, under this key or another."""
+    """`change` makes of six numbers (eV/Angstrom^3), the volume and the key what is written, there or under `key`."""
 
     def plant(frames, rng):
         for atoms in frames:
@@ -284,12 +286,12 @@ FAULTS = [
     Fault("a frame twice with two energies", ("duplicates",), _contradiction, lambda f: f.n_energy > 2,
           "three frames with energies"),
     Fault("positions in nm", ("distances",), _lengths(0.1), lambda f: True, "always", "positions=nm"),
-    Fault("positions in bohr", ("distances", "units"), _lengths(1 / BOHR), lambda f: True, "always",
+    Fault("positions in bohr", ("distances", "units"), _lengths(1 / BOHR), lambda f: not f.noble, "no noble gas",
           "positions=bohr"),
     Fault("fractional coordinates", ("distances",), _fractional, lambda f: f.periodic, "periodic frames",
           "positions=fractional"),
-    Fault("free atoms of another reference", ("reference",), _twice, lambda f: f.n_energy > 2,
-          "three frames with energies"),
+    Fault("free atoms of another reference", ("reference",), _twice, lambda f: f.n_energy > 2 and f.one_element,
+          "three frames with energies, one element"),
     Fault("stress in kbar in one of two config_types", ("stress", "virial"),
           _half(_stresses(lambda s, v, n: s * EV_A3_IN_KBAR, "REF_stress")),
           lambda f: _with_stress(f) and f.key == "stress" and f.n_stress >= 20,

@@ -265,17 +265,17 @@ def energies_by_size_of_frames(frames, labels):
     for members in groups.values():
         n = labels.n_atoms[members]
         energies = labels.energy[members]
-        sizes = [energies[n == size] for size in np.unique(n)]
-        sizes = [group for group in sizes if len(group) >= 3]
-        if len(sizes) < 2 or n.max() < 1.5 * n.min() or n.min() < 2:
+        counts = [size for size in np.unique(n) if np.sum(n == size) >= 3 and size > 1]
+        if len(counts) < 2 or counts[-1] < 1.5 * counts[0]:
             continue
+        sizes = [energies[n == size] for size in counts]
         means = np.array([np.mean(group) for group in sizes])
         if np.abs(means).min() < 1.0 or max(np.ptp(group) for group in sizes) > 0.2 * np.abs(means).min():
             continue
         if np.ptp(means) < 0.1 * np.abs(means).min():
             return Finding(
                 "units",
-                f"frames of one composition with {n.min()} and with {n.max()} atoms have nearly the same energy, "
+                f"frames of one composition with {counts[0]} and with {counts[-1]} atoms have nearly the same energy, "
                 f"{means[0]:.4g} and {means[-1]:.4g} eV: energies seem to be per atom, but total energies are "
                 "expected; say so with --units energy=eV/atom",
                 "likely",
@@ -360,7 +360,7 @@ def _too_close(frames, too_close, ratios, smallest, known):
                 size=float(smallest[worst]),
             )
     typical = float(np.median(ratios[known]))
-    if share > 0.5 and 0.07 < typical < 0.16:
+    if share > 0.5 and 0.07 < typical < 0.2:
         return Finding(
             "distances",
             f"{text}: positions seem to be in nm; say so with --units positions=nm",

@@ -23,12 +23,16 @@ from mercer.linalg import one_blas_thread
 QUICK_ATOMS, ALL_ATOMS = 1500, 4000
 #: Slopes of energies against forces that count as 1.
 ONE = (0.7, 1.4)
+#: Mean square error, relative to the variance of the label, from which groups of frames are looked at one by one.
+DISAGREES = 0.1
 #: Constant part of the virial (eV per atom) that is worth a note; by its spread over the folds; and how much more the
 #: labels would be missed without it.
 OFFSET, OFFSET_SIGMAS, OFFSET_GAIN = 0.03, 5.0, 2.0
-#: A frame is an outlier where its error, by the standard deviation that the model expects and by that of the other
-#: frames, is above the first number; in eV per atom or eV/Angstrom above the second, and above this part of the spread.
-OUTLIER, OUTLIER_SIZE, OUTLIER_PART = 25.0, {"energy": 0.03, "forces": 0.3}, {"energy": 0.3, "forces": 0.5}
+#: At most this part of the frames is set aside as outliers. One is a frame whose error, by the standard deviation that
+#: a model without these frames expects and by that of the other frames, is above the first number; in eV per atom or
+#: eV/Angstrom above the second, and above this part of the spread.
+ASIDE, OUTLIER = 0.04, 20.0
+OUTLIER_SIZE, OUTLIER_PART = {"energy": 0.03, "forces": 0.3}, {"energy": 0.5, "forces": 0.5}
 
 
 @one_blas_thread
@@ -47,7 +51,8 @@ def compare_labels(frames, labels, quick=False):
     -------
     list of Finding
     """
-    chosen = sample(frames, labels, QUICK_ATOMS if quick else ALL_ATOMS)
+    n_elements = len(np.unique(np.concatenate([atoms.numbers for atoms in frames]))) if len(frames) else 1
+    chosen = sample(frames, labels, (QUICK_ATOMS if quick else ALL_ATOMS) / (0.5 + 0.5 * n_elements))
     if len(chosen) < MOST_NEEDED:
         return []
     frames, labels = frames.take(chosen), labels.take(chosen)
@@ -209,7 +214,7 @@ def _group_energies(model, groups):
         if not {"energy", "forces"} <= set(judge.kinds):
             continue
         inside, outside = (np.nanmean(errors.squares["energy"][part]) for part in (mine, ~mine))
-        if not inside > 3.0 * outside:
+        if not (inside > 3.0 * outside or errors["energy"] > DISAGREES):
             continue
         work, difference = similar_pairs(
             model.frames.take(np.flatnonzero(mine)), model.labels.take(np.flatnonzero(mine))
@@ -222,12 +227,17 @@ def _group_energies(model, groups):
 
 def _agrees(whole, errors, mine, slope):
     """Whether the energies of a group, divided by the slope, are predicted better beside all other frames too."""
-    values = whole.values["energy"].copy()
-    known = mine & np.isfinite(values)
-    middle = np.mean(values[known])
-    values[known] = middle + (values[known] - middle) / slope
-    again = whole.errors({"energy": values})
-    return 4.0 * np.nanmean(again.squares["energy"][mine]) < np.nanmean(errors.squares["energy"][mine])
+    model = whole.model
+    totals = model.labels.energy
+    known = mine & np.isfinite(totals)
+    middle = np.median(totals[known] / model.n_atoms[known]) * model.n_atoms
+    before = np.nanmean(errors.squares["energy"][mine]) * model.spread("energy", whole.values["energy"]) ** 2
+    for origin in (0.0, middle):  # totals are in another unit, or what is left of them by some reference
+        values = model.energies(np.where(known, origin + (totals - origin) / slope, totals))
+        again = whole.errors({"energy": values})
+        if 4.0 * np.nanmean(again.squares["energy"]) * model.spread("energy", values) ** 2 < before:
+            return True
+    return False
 
 
 # ----------------------------------------------------------------------------------------------- virials
@@ -240,29 +250,27 @@ def _virials(judge, groups, wrong_before):
     finding = None if wrong_before else virial_finding(judge)
     if finding:
         return [finding]
-    found = []
     if wrong_before:
-        return found
-    errors = judge.errors({})
+        return []
+    found, errors = [], judge.errors({})
     for name, mine in groups.items():
-        has = mine & judge.model.labels.has("virial")
-        if has.sum() < MOST_NEEDED:
-            continue
-        inside, outside = (np.nanmean(errors.squares["virial"][part]) for part in (mine, ~mine))
-        if inside > 3.0 * outside or (not np.isfinite(outside)):
-            finding = virial_finding(judge, mine, name)
+        inside, outside = (
+            np.nanmean(errors.squares["virial"][part]) if part.any() else np.nan for part in (mine, ~mine)
+        )
+        if inside > 3.0 * outside or errors["virial"] > DISAGREES:
+            finding = virial_finding(Judge(judge.model, mine), name)
             if finding:
                 found.append(finding)
     return found or pulay(judge)
 
 
-def virial_finding(judge, frames=None, where=""):
+def virial_finding(judge, where=""):
     """The finding of a way to read virials that is far better."""
-    found = virials(judge, frames)
+    found = virials(judge)
     if not found:
         return None
     reading, factor, gain, readings = found
-    named, size, order = read_virials(judge.model, reading, factor, readings, frames)
+    named, size, order = read_virials(judge, reading, factor, readings)
     if named is None and order is None:
         if ONE[0] < factor < ONE[1] and reading.shape == "0":
             return None
@@ -333,46 +341,81 @@ def _volumes_vary(model):
 
 def outliers(judge, chosen):
     """Frames whose energies or forces are far from what the other frames and labels give."""
-    found = []
     if not {"energy", "forces"} <= set(judge.kinds):
-        return found
-    model = judge.model
-    errors = judge.errors({})
-    if errors["energy"] > 0.1 or errors["forces"] > 0.3:
-        return found
-    for kind in ("energy", "forces"):
-        expected = model.deviations(errors, kind)
-        known = model.known[kind]
-        error = np.where(known, errors.predicted[kind] - model.values[kind], 0.0)
-        count = np.maximum(np.bincount(model.frame_of[kind], known, len(model.frames)), 1)
-        score = np.sqrt(np.bincount(model.frame_of[kind], (error / expected) ** 2, len(model.frames)) / count)
-        size = np.sqrt(np.bincount(model.frame_of[kind], error**2, len(model.frames)) / count)
-        spread = model.spread(kind, model.values[kind])
-        part = size / spread
-        if kind == "energy":
-            size = size * model.scale
+        return []
+    model, found = judge.model, []
+    rest = Judge(model, _without_worst(judge), ("energy", "forces"))
+    if len(rest.kinds) < 2:
+        return []
+    errors = rest.errors({})
+    if errors["energy"] > DISAGREES or errors["forces"] > 0.3:
+        return []
+    for kind in rest.kinds:
         has = model.labels.has(kind)
-        middle = np.median(score[has])
-        wrong = np.flatnonzero(
-            has & (score > OUTLIER * max(middle, 1e-12)) & (size > OUTLIER_SIZE[kind]) & (part > OUTLIER_PART[kind])
-        )
-        if len(wrong) and len(wrong) <= 0.1 * has.sum() + 1:
-            order = wrong[np.argsort(-score[wrong])]
-            unit = "eV per atom" if kind == "energy" else "eV/Angstrom (root mean square)"
-            listed = ", ".join(f"{model.frames.where(k)} ({size[k]:.3g})" for k in order[:5])
-            what = "energies" if kind == "energy" else "forces"
-            found.append(
-                Finding(
-                    "outliers",
-                    f"{what} of {len(wrong)} frame{'s' if len(wrong) > 1 else ''} are far from what the other labels "
-                    f"give, in {unit}: {listed}; look whether these calculations converged, and take them out if not",
-                    "likely",
-                    where="",
-                    frames=chosen[order],
-                    size=float(size[order[0]]),
-                )
+        score, size, part = _sizes(model, errors, kind, rest.keep)
+        middle = max(np.median(score[has & rest.keep]), 1e-12)
+        far = (score > OUTLIER * middle) & (size > OUTLIER_SIZE[kind]) & (part > OUTLIER_PART[kind])
+        wrong = [k for k in np.flatnonzero(has & far) if _contradicts_itself(rest, errors, kind, k, middle)]
+        wrong = np.array(wrong, int)
+        if not 0 < len(wrong) <= max(2, 2 * ASIDE * has.sum()):
+            continue
+        order = wrong[np.argsort(-score[wrong])]
+        unit = "eV per atom" if kind == "energy" else "eV/Angstrom (root mean square)"
+        listed = ", ".join(f"{model.frames.where(k)} ({size[k]:.3g})" for k in order[:5])
+        what = "energies" if kind == "energy" else "forces"
+        found.append(
+            Finding(
+                "outliers",
+                f"{what} of {len(wrong)} frame{'s' if len(wrong) > 1 else ''} are far from what the other labels give, "
+                f"in {unit}: {listed}; look whether these calculations converged, and take them out if not",
+                "likely",
+                frames=chosen[order],
+                size=float(size[order[0]]),
             )
+        )
     return found
+
+
+def _contradicts_itself(rest, errors, kind, frame, middle):
+    """Whether the label is far off too where the other labels of the frame are known."""
+    model = rest.model
+    error, expected = model.predict_one(errors, rest.values, kind, frame, rest.keep)
+    size = np.sqrt(np.mean(error**2)) * (model.scale[frame] if kind == "energy" else 1.0)
+    return np.sqrt(np.mean((error / expected) ** 2)) > 0.5 * OUTLIER * middle and size > OUTLIER_SIZE[kind]
+
+
+def _without_worst(judge):
+    """The frames that are left when those with the largest errors are set aside one by one, while that helps."""
+    keep = judge.keep.copy()
+    errors = Judge(judge.model, keep, ("energy", "forces")).errors({}, 0.01)
+    for _ in range(max(1, int(ASIDE * keep.sum()))):
+        squares = [errors.squares[kind] / np.nanmedian(errors.squares[kind]) for kind in errors.squares]
+        worst = int(np.argmax(np.where(keep, np.nanmax(np.nan_to_num(squares), axis=0), 0.0)))
+        trial = keep.copy()
+        trial[worst] = False
+        again = Judge(judge.model, trial, ("energy", "forces"))
+        if len(again.kinds) < 2:
+            break
+        fewer = again.errors({}, 0.01)
+        if np.prod([fewer[kind] / errors[kind] for kind in again.kinds]) > 0.7:
+            break
+        keep, errors = trial, fewer
+    return keep
+
+
+def _sizes(model, errors, kind, keep):
+    """Errors of frames: by the standard deviation that is expected, in eV per atom or eV/Angstrom, by the spread."""
+    known = model.known[kind]
+    error = np.where(known, errors.predicted[kind] - model.values[kind], 0.0)
+    count = np.maximum(np.bincount(model.frame_of[kind], known, len(model.frames)), 1)
+
+    def of_frames(values):
+        return np.sqrt(np.bincount(model.frame_of[kind], values**2, len(model.frames)) / count)
+
+    size = of_frames(error)
+    part = size / (model.spread(kind, model.values[kind], keep) or 1.0)
+    score = of_frames(error / model.deviations(errors, kind))
+    return score, size * model.scale if kind == "energy" else size, part
 
 
 def _level(gain):

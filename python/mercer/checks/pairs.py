@@ -8,7 +8,7 @@ import numpy as np
 from ase.geometry import find_mic
 
 #: Frames compared pair by pair in one group, at most; root mean square displacements (Angstrom) that are compared.
-_COMPARED, _CLOSE = 250, (1e-4, 0.1)
+_COMPARED, _CLOSE = 250, (1e-4, 0.06)
 #: Pairs that are needed, and their least correlation.
 NEEDED, CORRELATED = 10, 0.95
 

@@ -237,6 +237,31 @@ class QuickModel:
             variance[mine] = np.einsum("rw,rw->r", rows @ np.linalg.inv(A), rows)
         return errors.noise * np.sqrt(spreads[kind] ** 2 + np.maximum(variance, 0.0))
 
+    def predict_one(self, errors, values, kind, frame, keep):
+        """Label of a frame from all others that are kept and from the other labels of the frame itself.
+
+        Returns
+        -------
+        error, expected : ndarray
+            Prediction less label, and its standard deviation, of each number of the label.
+        """
+        spreads, noise = errors.system[1], errors.noise
+        width = self.rows["energy"].shape[1]
+        A, b = np.zeros((width, width)), np.zeros(width)
+        mine = np.arange(len(self.frames)) == frame
+        for other in spreads:
+            frames = keep | mine if other != kind else keep & ~mine
+            rows = np.flatnonzero(self._known(other, frames))
+            used = self.rows[other][rows] / spreads[other]
+            A += used.T @ used
+            b += used.T @ (values[other][rows] / spreads[other])
+        A[np.diag_indices(width)] += noise**2 / self._prior(tuple(spreads), spreads)
+        inverse = np.linalg.inv(A)
+        target = np.flatnonzero(self._known(kind, mine))
+        rows = self.rows[kind][target]
+        variance = np.einsum("rw,rw->r", rows @ inverse, rows)
+        return rows @ (inverse @ b) - values[kind][target], noise * np.sqrt(spreads[kind] ** 2 + variance)
+
     def _known(self, kind, keep=None):
         return self.known[kind] if keep is None else self.known[kind] & keep[self.frame_of[kind]]
 
