@@ -182,15 +182,20 @@ def test_one_file_alone():
 
 
 @pytest.mark.parametrize("kind", ["energy", "forces"])
-def test_outliers(good, kind):
+def test_outliers(kind):
+    frames = [bulk("Cu", cubic=True) * (2, 1, 1) for _ in range(20)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.08, seed=k)
+
     def edit(k, atoms):
         if k == 7 and kind == "energy":
             atoms.info["REF_energy"] += 2.0
         elif k == 7:
-            atoms.arrays["REF_forces"] = np.roll(3 * atoms.arrays["REF_forces"], 1, axis=0)
+            atoms.arrays["REF_forces"] = np.roll(5 * atoms.arrays["REF_forces"], 1, axis=0)
 
-    frames = changed(good, edit)
-    finding = one(check_data(frames, quick=False))
+    frames = labelled(frames)
+    assert check_data(frames, quick=False) == []
+    finding = one(check_data(changed(frames, edit), quick=False))
     assert finding.check == "outliers" and finding.frames == (7,)
     assert kind.removesuffix("y") in str(finding) and "frame 7" in str(finding)
 

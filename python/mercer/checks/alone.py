@@ -22,7 +22,7 @@ LARGE_FORCE, LARGE_COHESION = 10.0, 15.0
 UNBOUND = 4.0
 #: Nearest distance by the sum of covalent radii: below the first no matter is so dense; above the second, in a tenth of
 #: the frames that are densest, positions may be in bohr. Distances are searched up to so many Angstrom.
-TOO_CLOSE, TOO_FAR, _REACH = 0.4, 1.6, 6.0
+TOO_CLOSE, TOO_FAR, _REACH = 0.4, 1.45, 6.0
 _NOBLE = (2, 10, 18, 36, 54, 86)
 #: Total energies of free atoms, hartree, Z = 1 to 18: Hartree-Fock limit, E. Clementi and C. Roetti, At. Data Nucl.
 #: Data Tables 14, 177 (1974).
@@ -322,7 +322,7 @@ def distances(frames):
         return _too_close(frames, too_close, ratios, smallest, known), too_close
     lone = [k for k in known if len(frames[k]) > 1 or frames[k].pbc.all()]
     far = float(np.quantile(ratios[lone], 0.1)) if len(lone) >= 3 else 0.0
-    if far > TOO_FAR and not noble and 0.8 < 0.529177 * far < 1.45:
+    if far > TOO_FAR and not noble and 0.75 < 0.529177 * far < 1.45:
         return Finding(
             "distances",
             f"atoms are far from each other in every frame: the shortest distance is {far:.2f} times the sum of the "
