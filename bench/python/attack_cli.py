@@ -36,7 +36,7 @@ from mercer.cli import main
 from mercer.config import all_options
 
 OUTCOMES = ("clear", "accepted", "unclear", "internal", "traceback", "crash", "hang", "damaged")
-SECONDS = 30
+SECONDS = 40
 BYTES = 4 * 2**30
 SMALL = ["--set", "terms.0.n_sparse=6", "--set", "terms.0.descriptor.n_max=3", "--set", "terms.0.descriptor.l_max=2"]
 
@@ -91,7 +91,7 @@ FLAGS = {
         *("--output", "--steps", "--timestep", "--temperature", "--friction", "--interval", "--seed", "--skin"),
         *("--warn-above", "--threads"),
     ],
-    "demo": ["--output", "--n-frames", "--seed", "--threads"],
+    "demo": ["--n-frames"],
 }
 SWITCHES = [
     *("--no-forces", "--two-body", "--no-error-bars", "--dry-run", "--nvt", "--forces-std", "--no-std", "--quiet"),
@@ -139,6 +139,7 @@ def flags(random_, n):
         if flag == "--n-frames" and value.lstrip("+").isdigit() and int(value[:9]) > 100:
             value = "-5"
         words = (flag, flag[2:].replace("-", "_"), flag[2:].split("-")[-1], value.strip()[:20] or "empty", "shown")
+        words += (value.split("=")[-1] or "empty",)
         arguments = [*START[command], flag, value]
         if random_.random() < 0.2:
             arguments.append(random_.choice(SWITCHES))
