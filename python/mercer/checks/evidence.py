@@ -213,7 +213,7 @@ def _group_energies(model, groups):
         judge = Judge(model, mine)
         if not {"energy", "forces"} <= set(judge.kinds):
             continue
-        inside, outside = (np.nanmean(errors.squares["energy"][part]) for part in (mine, ~mine))
+        inside, outside = (_mean(errors.squares["energy"][part]) for part in (mine, ~mine))
         if not (inside > 3.0 * outside or errors["energy"] > DISAGREES):
             continue
         work, difference = similar_pairs(
@@ -254,9 +254,9 @@ def _virials(judge, groups, wrong_before):
         return []
     found, errors = [], judge.errors({})
     for name, mine in groups.items():
-        inside, outside = (
-            np.nanmean(errors.squares["virial"][part]) if part.any() else np.nan for part in (mine, ~mine)
-        )
+        inside, outside = (_mean(errors.squares["virial"][part]) for part in (mine, ~mine))
+        if np.isnan(inside):  # a group without virials
+            continue
         if inside > 3.0 * outside or errors["virial"] > DISAGREES:
             finding = virial_finding(Judge(judge.model, mine), name)
             if finding:
@@ -424,3 +424,9 @@ def _level(gain):
 
 def _in(where):
     return f"in {where}: " if where else ""
+
+
+def _mean(values):
+    """Mean of the values that are known; NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan
