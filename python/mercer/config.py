@@ -149,6 +149,32 @@ def make_part(section, options):
     return cls(**{name: None if value == "none" and name in optional else value for name, value in given.items()})
 
 
+def build_terms(options):
+    """The :class:`mercer.Term` of each section of complete options.
+
+    Raises
+    ------
+    ConfigError
+        For values that a descriptor, kernel or term does not take.
+    """
+    from mercer.models.term import Term
+
+    terms = []
+    for t, term in enumerate(options.terms):
+        made = []
+        for section in ("descriptor", "kernel"):
+            try:
+                made.append(make_part(section, getattr(term, section)))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"terms.{t}.{section}: {error}") from None
+        rest = {name: getattr(term, name) for name in ("delta", "n_sparse", "selection", "match_species")}
+        try:
+            terms.append(Term(*made, **rest))
+        except ValueError as error:
+            raise ConfigError(f"terms.{t}: {error}") from None
+    return terms
+
+
 def _snake(name):
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 

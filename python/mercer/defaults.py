@@ -7,7 +7,8 @@ comment, so that a user can see and change it.
 import numpy as np
 
 from mercer._machine import check_memory
-from mercer.config import make_part, part_class
+from mercer.config import build_terms, make_part, part_class
+from mercer.prior import prior_rules
 
 #: Frames that are looked at for distances.
 _SAMPLE = 50
@@ -127,6 +128,8 @@ def choose(options, frames, labels, others=()):
             sigma[kind], notes[f"sigma.{kind}"] = value, reason
     changed["sigma"] = options.sigma.model_copy(update=sigma)
     whole = any(part_class("descriptor", name).per_frame for name in kinds)
+    if not whole:
+        _tune(options, changed, notes, frames, labels)
     if options.baseline is None:
         changed["baseline"] = "none" if whole else {"type": "zbl"}
         why = "terms on whole structures" if whole else "nuclear repulsion keeps atoms apart where there are no data"
@@ -137,6 +140,32 @@ def choose(options, frames, labels, others=()):
             if changed["baseline"].get(name) is None:
                 changed["baseline"][name], notes[f"baseline.{name}"] = value, reason
     return options.model_copy(update=changed), notes
+
+
+def _tune(options, changed, notes, frames, labels):
+    """Amplitudes and sigmas by a trial fit in place of those by rule, where the data allow it."""
+    terms = build_terms(options.model_copy(update=changed))
+    n_sparse = sum(_count(term.n_sparse, term.descriptor, frames) for term in terms)
+    given = {kind: None if value == "none" else value for kind, value in options.sigma if value is not None}
+    amplitude, sigma = prior_rules(
+        terms, n_sparse, given, frames, labels, scaling=options.sigma_scaling, seed=options.seed
+    )
+    for kind, (value, reason) in sigma.items():
+        changed["sigma"] = changed["sigma"].model_copy(update={kind: value})
+        notes[f"sigma.{kind}"] = reason
+    for t, term in enumerate(options.terms):
+        if amplitude is not None and term.delta is None:
+            factor, reason = amplitude
+            value = float(f"{factor * terms[t].delta:.2g}")
+            changed["terms"][t] = changed["terms"][t].model_copy(update={"delta": value})
+            notes[f"terms.{t}.delta"] = reason
+
+
+def _count(n_sparse, descriptor, frames):
+    """Number of sparse points that `n_sparse` means."""
+    if isinstance(n_sparse, dict):
+        return sum(n_sparse.values())
+    return sum(map(len, frames)) if n_sparse == "all" else n_sparse
 
 
 #: Descriptors whose rows are clusters of atoms: few coordinates, so few sparse points.

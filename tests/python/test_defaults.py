@@ -96,9 +96,8 @@ def test_kernel_parameters_that_are_given_stay_beside_the_chosen_one(descriptor,
 def test_kernel_parameters_out_of_range_are_errors(kernel):
     given = [("", ("terms", 0), {"descriptor": "pair_distance", "kernel": kernel})]
     frames = crystals()
-    options, _ = choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))
     with pytest.raises(ConfigError, match=r"nu|alpha"):
-        build_potential(options)
+        build_potential(choose(load_options(None, given), frames, labelled(frames, np.arange(6.0)))[0])
 
 
 def test_terms_share_the_spread():

@@ -10,7 +10,7 @@ from mercer.cli._drop import check_used, parse_drops
 from mercer.cli._output import output_folder
 from mercer.cli._sense import check_neighbours
 from mercer.cli._session import seconds
-from mercer.config import dump_options, make_part
+from mercer.config import build_terms, dump_options
 from mercer.defaults import choose
 from mercer.errors import ConfigError, DataError
 from mercer.models import calibration, free_atoms, short_range, virial_offset
@@ -282,21 +282,8 @@ def build_potential(options):
     """The :class:`mercer.Potential` that complete options describe."""
     import mercer
 
-    terms = []
-    for t, term in enumerate(options.terms):
-        made = []
-        for section in ("descriptor", "kernel"):
-            try:
-                made.append(make_part(section, getattr(term, section)))
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"terms.{t}.{section}: {error}") from None
-        rest = {name: getattr(term, name) for name in ("delta", "n_sparse", "selection", "match_species")}
-        try:
-            terms.append(mercer.Term(*made, **rest))
-        except ValueError as error:
-            raise ConfigError(f"terms.{t}: {error}") from None
     return mercer.Potential(
-        terms,
+        build_terms(options),
         sigma=options.sigma.values(),
         sigma_scaling=options.sigma_scaling,
         config_type_sigma={name: sigma.values() for name, sigma in options.config_type_sigma.items()} or None,
