@@ -8,7 +8,7 @@ import numpy as np
 
 from mercer._machine import check_memory
 from mercer.config import build_terms, make_part, part_class
-from mercer.prior import prior_rules
+from mercer.prior import make_trials, prior_rules
 
 #: Frames that are looked at for distances.
 _SAMPLE = 50
@@ -129,7 +129,7 @@ def choose(options, frames, labels, others=()):
     changed["sigma"] = options.sigma.model_copy(update=sigma)
     whole = any(part_class("descriptor", name).per_frame for name in kinds)
     if not whole:
-        _tune(options, changed, notes, frames, labels)
+        _tune(options, changed, notes, frames, labels, molecules=not periodic and len(elements) > 1)
     if options.baseline is None:
         changed["baseline"] = "none" if whole else {"type": "zbl"}
         why = "terms on whole structures" if whole else "nuclear repulsion keeps atoms apart where there are no data"
@@ -142,23 +142,49 @@ def choose(options, frames, labels, others=()):
     return options.model_copy(update=changed), notes
 
 
-def _tune(options, changed, notes, frames, labels):
-    """Amplitudes and sigmas by a trial fit in place of those by rule, where the data allow it."""
-    terms = build_terms(options.model_copy(update=changed))
-    n_sparse = sum(_count(term.n_sparse, term.descriptor, frames) for term in terms)
+def _tune(options, changed, notes, frames, labels, molecules):
+    """Amplitudes, sigmas and, of molecules, the scale of radial scaling by trial fits in place of those by rule."""
     given = {kind: None if value == "none" else value for kind, value in options.sigma if value is not None}
-    amplitude, sigma = prior_rules(
-        terms, n_sparse, given, frames, labels, scaling=options.sigma_scaling, seed=options.seed
-    )
-    for kind, (value, reason) in sigma.items():
+    alternatives = [changed["terms"]]
+    if "terms.0.descriptor.radial_scaling" in notes and len(changed["terms"]) == 1 and molecules:
+        alternatives.append(_with_longer_scale(changed["terms"]))
+    sums = [build_terms(options.model_copy(update=changed | {"terms": terms})) for terms in alternatives]
+    trials, scores = make_trials(sums, given, frames, labels, scaling=options.sigma_scaling, seed=options.seed)
+    if not trials:
+        return
+    best = 0
+    if len(trials) > 1:
+        ratio = float(np.exp(scores[1] - scores[0]))
+        best = int(ratio <= 1 + LONGER_LEANING)
+        long, short = (terms[0].descriptor.radial_scaling["scale"] for terms in alternatives[::-1])
+        notes["terms.0.descriptor.radial_scaling"] = (
+            f"near neighbours count most; the product of the errors of energies and forces, on frames left out of a "
+            f"trial fit, with a scale of {long} is {ratio:.2f} times that with {short}; {long} is taken up to "
+            f"{1 + LONGER_LEANING}"
+        )
+    changed["terms"], trial = alternatives[best], trials[best]
+    n_sparse = sum(_count(term.n_sparse, term.descriptor, frames) for term in sums[best])
+    factor, reason, sigma = prior_rules(trial, n_sparse, given)
+    for kind, (value, why) in sigma.items():
         changed["sigma"] = changed["sigma"].model_copy(update={kind: value})
-        notes[f"sigma.{kind}"] = reason
+        notes[f"sigma.{kind}"] = why
     for t, term in enumerate(options.terms):
-        if amplitude is not None and term.delta is None:
-            factor, reason = amplitude
-            value = float(f"{factor * terms[t].delta:.2g}")
+        if term.delta is None:
+            value = float(f"{factor * sums[best][t].delta:.2g}")
             changed["terms"][t] = changed["terms"][t].model_copy(update={"delta": value})
             notes[f"terms.{t}.delta"] = reason
+
+
+#: Of molecules, the scale of radial scaling is the usual one or this many times it. The longer one may err by so much
+#: more in the trial, for it gains with the number of sparse points.
+LONGER, LONGER_LEANING = 4 / 3, 0.1
+
+
+def _with_longer_scale(terms):
+    """The only term with a longer radial scaling."""
+    descriptor = terms[0].descriptor
+    scaling = descriptor.radial_scaling | {"scale": round(LONGER * descriptor.radial_scaling["scale"], 1)}
+    return [terms[0].model_copy(update={"descriptor": descriptor.model_copy(update={"radial_scaling": scaling})})]
 
 
 def _count(n_sparse, descriptor, frames):
@@ -195,7 +221,7 @@ def _descriptor_rules(kind, elements, bond, periodic, second):
         r_cut, reason = float(np.round(2 * 0.7 * r_cut) / 2), "0.7 times that of the first SOAP term"
     many = len(elements) > 1
     scale = float(np.round(max(1.5, bond if many else 1.5 * bond), 1))
-    scaling = {"rate": 1.0, "scale": scale, "exponent": 6.0 if many else 4.0}
+    scaling = {"rate": 1.0, "scale": scale, "exponent": 6.0 if many and periodic else 4.0}
     times = "the" if many else "1.5 times the"
     return {
         **species,

@@ -11,13 +11,18 @@ from __future__ import annotations
 import numpy as np
 
 from mercer.errors import ConfigError, DataError
-from mercer.models.trial import Trial
+from mercer.models.trial import KINDS, Trial
 
 #: Amplitudes relative to sigma that are tried.
 _RATIOS = 10.0 ** np.arange(-2.0, 6.01, 0.25)
 #: Sigmas of energies and virials that are tried, relative to that of forces: lengths in Angstrom.
-ENERGY_LENGTHS = (0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
+ENERGY_LENGTHS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 VIRIAL_LENGTHS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+#: Of lengths that are as good to this part of the product of both errors, the smallest is taken: it favours energies.
+ENERGY_LEANING = 0.06
+#: Ratios of the amplitude to the sigma of forces that are tried, a quarter of a decade apart, and by how much the
+#: largest one may be worse than the best.
+N_RATIOS, RATIO_LEANING = 9, 0.05
 #: Virials may cost so much of the error of energies and of forces.
 VIRIAL_COST = 1.02
 #: Fewest frames of a trial, and smallest RMS force that says anything (eV/Angstrom).
@@ -26,15 +31,13 @@ FEWEST_FRAMES, SMALLEST_FORCE = 8, 1e-3
 SMALLEST_SIGMA = 1e-3
 
 
-def prior_rules(terms, n_sparse, given, frames, labels, *, scaling="sqrt", seed=0):
-    """Amplitude and sigmas.
+def make_trials(candidates, given, frames, labels, *, scaling="sqrt", seed=0):
+    """Trial fits of sums of terms.
 
     Parameters
     ----------
-    terms : list of Term
-        With amplitudes that are to be scaled together.
-    n_sparse : int
-        Sparse points that the potential will have.
+    candidates : list of list of Term
+        Amplitudes of the terms of a sum are to be scaled together.
     given : mapping
         {kind: sigma, or None where it is not to be trained on}, of those that are not to be chosen.
     frames, labels
@@ -45,21 +48,53 @@ def prior_rules(terms, n_sparse, given, frames, labels, *, scaling="sqrt", seed=
 
     Returns
     -------
-    amplitude : (float, str) or None
-        Factor of all amplitudes, and the reason; None where the data do not say.
+    trials : list of Trial
+        One of each candidate. Empty where the data are too few, or have no forces to judge by.
+    scores : list of float
+        Logarithms of the product of the errors of energies and forces on frames left out, of several candidates.
+    """
+    forces = labels.forces[np.isfinite(labels.forces)]
+    trained = given.get("forces", 0.0) is not None and len(forces) > 0
+    if not trained or len(frames) < FEWEST_FRAMES or np.sqrt(np.mean(forces**2)) < SMALLEST_FORCE:
+        return [], []
+    kinds = [kind for kind in KINDS if given.get(kind, 0.0) is not None]
+    try:
+        trials = [Trial(terms, frames, labels, kinds, scaling=scaling, seed=seed) for terms in candidates]
+    except (DataError, ConfigError):  # the fit itself says what is wrong
+        return [], []
+    return trials, [_best_score(trial) for trial in trials] if len(trials) > 1 else []
+
+
+def _best_score(trial):
+    """Logarithm of the product of the errors of energies and forces, with the best of a few sigmas."""
+    profile = trial.profile("forces", _RATIOS)
+    ratio = _RATIOS[int(np.argmax(profile[:, 0]))]
+    kinds = [kind for kind in ("energy", "forces") if kind in trial.kinds]
+    errors = [trial.errors({"forces": 1.0, "energy": length}, ratio, kinds) for length in ENERGY_LENGTHS[2:5]]
+    return min(sum(np.log(e[kind]) for kind in kinds) for e in errors)
+
+
+def prior_rules(trial, n_sparse, given):
+    """Amplitude and sigmas from a trial fit.
+
+    Parameters
+    ----------
+    trial : Trial
+        With forces.
+    n_sparse : int
+        Sparse points that the potential will have.
+    given : mapping
+        {kind: sigma, or None where it is not to be trained on}, of those that are not to be chosen.
+
+    Returns
+    -------
+    amplitude : float
+        Factor of the amplitudes of the terms of the trial.
+    reason : str
     sigma : dict
         {kind: (sigma, reason)}.
     """
-    kinds = [
-        kind for kind in ("energy", "forces", "virial") if given.get(kind, 0.0) is not None and labels.has(kind).any()
-    ]
-    forces = labels.forces[np.isfinite(labels.forces)]
-    if "forces" not in kinds or len(frames) < FEWEST_FRAMES or np.sqrt(np.mean(forces**2)) < SMALLEST_FORCE:
-        return None, {}
-    try:
-        trial = Trial(terms, frames, labels, scaling=scaling, seed=seed)
-    except (DataError, ConfigError):  # the fit itself says what is wrong
-        return None, {}
+    kinds = trial.kinds
     found = {}
     profile = trial.profile("forces", _RATIOS)
     best = int(np.argmax(profile[:, 0]))
@@ -72,30 +107,46 @@ def prior_rules(terms, n_sparse, given, frames, labels, *, scaling="sqrt", seed=
         root = f"times sqrt({trial.rank} / {n_sparse}) for {n_sparse} points"
         why = f"{what} misses forces by {misfit:.3g} eV/Angstrom; {root}"
         found["forces"] = sigma, why if sigma > SMALLEST_SIGMA else f"{why}, but at least {SMALLEST_SIGMA}"
+    at = {kind: value * misfit / sigma for kind, value in given.items() if value} | {"forces": misfit}
+    why = f"forces have their highest evidence with it in {what}"
+    if "energy" in kinds:
+        lengths = ENERGY_LENGTHS if "energy" not in at else (at["energy"] / misfit,)
+        ratio, scores, lowered = _ratio_and_scores(trial, at, ratio, lengths)
+        if lowered:
+            why = (
+                "the largest one at which the product of the errors of energies and forces, on frames left out of "
+                f"{what}, is within {100 * RATIO_LEANING:.0f} % of the least"
+            )
+        if "energy" not in at:
+            at["energy"], found["energy"] = _of_energies(scores, sigma, misfit)
     amplitude = ratio * misfit
-    at = {
-        "forces": misfit,
-        **{kind: value * misfit / sigma for kind, value in given.items() if kind != "forces" and value},
-    }
-    if "energy" in kinds and "energy" not in at:
-        at["energy"], found["energy"] = _of_energies(trial, at, amplitude, sigma, misfit)
     if "virial" in kinds and "virial" not in at:
         at["virial"], found["virial"] = _of_virials(trial, at, amplitude, sigma, misfit, "energy" in kinds)
-    why = f"that of the highest evidence of the forces in {what}"
-    return (amplitude, why), found
+    return amplitude, why, found
 
 
-def _of_energies(trial, at, amplitude, sigma, misfit):
-    kinds = [kind for kind in ("energy", "forces") if kind in trial.kinds]
-    scores = []
-    for length in ENERGY_LENGTHS:
-        errors = trial.errors(at | {"energy": length * misfit}, amplitude, kinds)
-        scores.append(sum(np.log(errors[kind]) for kind in kinds))
-    length = ENERGY_LENGTHS[int(np.argmin(scores))]
+def _ratio_and_scores(trial, at, most, lengths):
+    """Ratio of the amplitude to the sigma of forces; scores of `lengths` with it; whether it is below `most`.
+
+    The larger ratio of those that are nearly as good is taken: more sparse points than those of the trial need it.
+    """
+    ratios = most * 10.0 ** (-0.25 * np.arange(N_RATIOS))
+    scores = np.empty((len(ratios), len(lengths)))
+    for i, ratio in enumerate(ratios):
+        for k, length in enumerate(lengths):
+            errors = trial.errors(at | {"energy": length * at["forces"]}, ratio * at["forces"], ("energy", "forces"))
+            scores[i, k] = np.log(errors["energy"]) + np.log(errors["forces"])
+    best = int(np.flatnonzero(scores.min(axis=1) <= scores.min() + np.log1p(RATIO_LEANING))[0])
+    return float(ratios[best]), scores[best], best > 0
+
+
+def _of_energies(scores, sigma, misfit):
+    length = ENERGY_LENGTHS[int(np.flatnonzero(scores <= scores.min() + np.log1p(ENERGY_LEANING))[0])]
     why = (
-        f"{length:g} Angstrom times sigma.forces, which gives the smallest product of the errors of energies and forces"
+        f"{length:g} Angstrom times sigma.forces: the smallest length for which the product of the errors of energies "
+        f"and forces, on frames left out of the trial fit, is within {100 * ENERGY_LEANING:.0f} % of the least"
     )
-    return length * misfit, (float(f"{length * sigma:.2g}"), f"{why} on frames left out of the trial")
+    return length * misfit, (float(f"{length * sigma:.2g}"), why)
 
 
 def _of_virials(trial, at, amplitude, sigma, misfit, with_energies):

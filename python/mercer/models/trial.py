@@ -54,6 +54,8 @@ class Trial:
     frames : Frames
     labels : Labels
         Of these frames, isolated atoms not among them.
+    kinds : collection of str
+        Of the labels that are looked at.
     scaling : str
         `sigma_scaling`.
     seed : int
@@ -71,7 +73,7 @@ class Trial:
     """
 
     @one_blas_thread
-    def __init__(self, terms, frames, labels, *, scaling="sqrt", seed=0):
+    def __init__(self, terms, frames, labels, kinds=KINDS, *, scaling="sqrt", seed=0):
         self.scaling = SIGMA_SCALINGS[scaling]
         rng = np.random.default_rng(seed)
         data = FrameData.read_labelled(frames, labels)
@@ -88,7 +90,7 @@ class Trial:
         self.terms = [SparseTerm(term, p) for term, p in zip(terms, points, strict=True)]
         self.whitening = whitening_factor(_block_diagonal([term.gram() for term in self.terms]))
         self.rank = self.whitening.rank
-        self.kinds = [kind for kind in KINDS if np.any(data.labels.has(kind))]
+        self.kinds = [kind for kind in KINDS if kind in kinds and np.any(data.labels.has(kind))]
         self.fold = rng.permutation(len(data)) % min(N_FOLDS, len(data))
         self.n_folds = int(self.fold.max()) + 1
         self.rows = {kind: self._rows(kind, gradients) for kind in self.kinds}
