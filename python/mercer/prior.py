@@ -27,6 +27,8 @@ N_RATIOS, RATIO_LEANING = 9, 0.05
 VIRIAL_COST = 1.02
 #: Fewest frames of a trial, and smallest RMS force that says anything (eV/Angstrom).
 FEWEST_FRAMES, SMALLEST_FORCE = 8, 1e-3
+#: Most that the misfit is taken to fall with the number of sparse points, as a power; noise of labels does not fall.
+MOST_POWER = 0.5
 #: Smallest sigma of forces, eV/Angstrom.
 SMALLEST_SIGMA = 1e-3
 
@@ -103,9 +105,14 @@ def prior_rules(trial, n_sparse, given):
     if given.get("forces"):
         sigma = float(given["forces"])
     else:
-        sigma = max(float(f"{misfit * np.sqrt(trial.rank / n_sparse):.2g}"), SMALLEST_SIGMA)
-        root = f"times sqrt({trial.rank} / {n_sparse}) for {n_sparse} points"
-        why = f"{what} misses forces by {misfit:.3g} eV/Angstrom; {root}"
+        half = float(trial.profile("forces", _RATIOS[best : best + 1], trial.rank // 2)[0, 1])
+        power = float(np.clip(np.floor(100 * np.log2(half / misfit)) / 100, 0.0, MOST_POWER))
+        fewer = min(trial.rank, n_sparse)
+        sigma = max(float(f"{misfit * (fewer / n_sparse) ** power:.2g}"), SMALLEST_SIGMA)
+        why = (
+            f"{what} misses forces by {misfit:.3g} eV/Angstrom, with half the points by {half:.3g}; times "
+            f"({fewer} / {n_sparse})^{power:.2f} for {n_sparse} points"
+        )
         found["forces"] = sigma, why if sigma > SMALLEST_SIGMA else f"{why}, but at least {SMALLEST_SIGMA}"
     at = {kind: value * misfit / sigma for kind, value in given.items() if value} | {"forces": misfit}
     why = f"forces have their highest evidence with it in {what}"

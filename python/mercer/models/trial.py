@@ -165,10 +165,14 @@ class Trial:
         return {kind: float(np.sqrt(squares[kind] / n[kind])) for kind in self.kinds}
 
     @one_blas_thread
-    def profile(self, kind, ratios):
-        """(log evidence, sigma) of one kind of label for ratios of the amplitude to sigma, sigma being the best one."""
+    def profile(self, kind, ratios, rank=None):
+        """(log evidence, sigma) of one kind of label for ratios of the amplitude to sigma, sigma being the best one.
+
+        `rank`: of the first sparse points in the order of their pivots alone.
+        """
         parts = [part for (_, k), part in self.sums.items() if k == kind]
-        gram, rhs = sum(p.gram for p in parts)[:-1, :-1], sum(p.rhs for p in parts)[:-1]
+        rank = self.rank if rank is None else rank
+        gram, rhs = sum(p.gram for p in parts)[:rank, :rank], sum(p.rhs for p in parts)[:rank]
         squares, n = sum(p.squares for p in parts), sum(p.n for p in parts)
         values, vectors = np.linalg.eigh(gram)
         values, along = np.maximum(values, 0.0), (vectors.T @ rhs) ** 2
