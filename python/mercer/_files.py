@@ -44,6 +44,8 @@ def checked_name(path, error=DataError, what="file"):
         raise error(f"{text!r} cannot be the name of a {what}; give a name such as 'results'")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
         raise error(f"{text!r} cannot be the name of a {what}: it holds characters that cannot be shown")
+    if len(os.fsencode(text)) > 4000 or len(Path(text).parts) > 200:
+        raise error(f"{text[:60] + '...'!r} cannot be the name of a {what}: it is too long")
     return Path(text)
 
 

@@ -217,7 +217,7 @@ def test_empty_words(here, capsys, arguments, empty):
     assert sorted(here.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\udcff"])
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\udcff", "a/" * 1500, "x" * 5000])
 def test_names_that_no_file_can_have(here, name):
     for use in (output_file, output_folder):
         with pytest.raises(DataError, match="cannot be the name"), use(name):
