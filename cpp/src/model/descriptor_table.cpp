@@ -38,9 +38,9 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
   p.species = fields.integers("species");
   p.radial.n_max = fields.integer("n_max", 1);
   p.radial.l_max = l_max;
-  p.radial.r_cut = fields.number("r_cut");
-  p.radial.sigma = fields.number("sigma");
-  p.radial.width = fields.number("cutoff_width");
+  p.radial.r_cut = fields.length("r_cut");
+  p.radial.sigma = fields.length("sigma");
+  p.radial.width = fields.length("cutoff_width");
   if (fields.given("radial_options")) p.radial.extra = fields.named_numbers("radial_options");
   p.radial_basis = fields.text("radial_basis");
   p.cutoff = fields.text("cutoff");
@@ -53,7 +53,7 @@ DensityParameters density(const Fields& fields, int l_max, std::vector<std::stri
       (key == "rate" ? p.scaling.rate : key == "scale" ? p.scaling.scale : p.scaling.exponent) = value;
     }
   }
-  p.central_weight = fields.number("central_weight");
+  p.central_weight = fields.within("central_weight", -1e6, 1e6);
   p.central_in_all_species = fields.given_or_early("central_in_all_species") && fields.flag("central_in_all_species");
   p.ignore_unknown = fields.given_or_early("ignore_unknown") && fields.flag("ignore_unknown");
   if (fields.given("channels")) p.channels = fields.matrix("channels");
@@ -107,7 +107,7 @@ struct ClusterParameters {
 
   ClusterParameters(const Fields& fields, std::vector<std::string> own)
       : kinds(fields.integer_lists("kinds")),
-        cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")) {
+        cutoff(fields.text("cutoff"), fields.length("r_cut"), fields.length("cutoff_width")) {
     own.insert(own.end(), {"type", "species", "r_cut", "kinds", "cutoff", "cutoff_width", "scales"});
     fields.allow_only(own);
     if (fields.given("species")) check_species(fields);
@@ -117,8 +117,8 @@ struct ClusterParameters {
 
 Made pair_distance(const Fields& fields, index_t) {
   const ClusterParameters p(fields, {"exponents", "tail_exponent", "tail_range"});
-  return std::make_unique<PairDistance>(p.kinds, p.cutoff, fields.integers("exponents"), fields.number("tail_exponent"),
-                                        fields.number("tail_range"), p.scales);
+  return std::make_unique<PairDistance>(p.kinds, p.cutoff, fields.integers("exponents"), fields.within("tail_exponent", 0, 64),
+                                        fields.length("tail_range"), p.scales);
 }
 
 Made triplet(const Fields& fields, index_t) {
@@ -172,7 +172,7 @@ Made inverse_powers(const Fields& fields, index_t) {
   fields.allow_only({"type", "species", "pair_powers", "triple_powers", "r_cut", "cutoff", "cutoff_width"});
   std::optional<Cutoff> cutoff;
   if (fields.given("r_cut")) {
-    cutoff.emplace(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width"));
+    cutoff.emplace(fields.text("cutoff"), fields.length("r_cut"), fields.length("cutoff_width"));
   }
   return std::make_unique<InversePowers>(fields.integers("species"), fields.integers("pair_powers"),
                                          fields.integers("triple_powers"), cutoff);
@@ -204,7 +204,7 @@ MbtrPart mbtr_part(const Fields& fields, int order) {
                          factor.text("edges") == "legs"});
   }
   if (fields.given("r_cut") && order > 1) {
-    p.weights.push_back(weight_of_cutoff(fields.text("cutoff"), fields.number("r_cut"), fields.number("cutoff_width")));
+    p.weights.push_back(weight_of_cutoff(fields.text("cutoff"), fields.length("r_cut"), fields.length("cutoff_width")));
   }
   return p;
 }

@@ -60,6 +60,12 @@ double Fields::number(const std::string& key) const {
   return value.get<double>();
 }
 
+double Fields::within(const std::string& key, double least, double most) const {
+  const double value = number(key);
+  if (!(value >= least && value <= most)) wrong(key, concatenate("a number from ", least, " to ", most));
+  return value;
+}
+
 double Fields::positive(const std::string& key) const {
   const double value = number(key);
   if (!(value > 0)) wrong(key, "a positive number");

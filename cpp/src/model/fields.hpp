@@ -26,7 +26,10 @@ class Fields {
   bool given_or_early(const std::string& key) const { return format_ == 1 ? has(key) : given(key); }
 
   double number(const std::string& key) const;
+  double within(const std::string& key, double least, double most) const;
   double positive(const std::string& key) const;
+  /// In Angstrom; beyond these bounds, those of python/mercer/_validation.py, it has another unit.
+  double length(const std::string& key) const { return within(key, 1e-6, 1e6); }
   /// From `least` to 2^31 - 1.
   int integer(const std::string& key, int least) const;
   /// From `least` to 2^64 - 1.

@@ -59,7 +59,7 @@ void check_parameters(const Fields& parameters) {
     }
   }
   parameters.choice("solver", {"whitened", "qr", "normal"});
-  parameters.count("seed", 0);
+  if (parameters.count("seed", 0) > 0xFFFFFFFF) parameters.wrong("seed", "an integer up to 4294967295");
   if (parameters.given("max_selection")) parameters.count("max_selection", 1);
   if (parameters.given_or_early("cross_validation")) parameters.count("cross_validation", 0);
   if (parameters.has("repulsive")) parameters.flag("repulsive");

@@ -32,7 +32,9 @@ std::unique_ptr<Kernel> kernel(const Fields& fields) {
   const auto parameters = fields.named_numbers_except({"name"});
   for (const KernelEntry& entry : kernel_table()) {
     for (const std::string& key : entry.parameters) {
-      if (entry.name == name && !(fields.format() == 1 && key == "offset")) fields.number(key);
+      const bool offset = key == "offset", early = fields.format() == 1 && offset && !fields.has(key);
+      if (entry.name != name || early) continue;
+      fields.within(key, offset ? 0 : key == "zeta" ? 1e-6 : 1e-20, key == "zeta" ? 1e4 : 1e20);
     }
   }
   return make_kernel(name, parameters);
@@ -58,9 +60,8 @@ SparseTerm::SparseTerm(ModelFile& file, const Fields& fields, index_t number, bo
   fields.allow_only({"descriptor", "kernel", "delta", "n_sparse", "selection", "match_species", "n_points",
                      "n_features"});
   kernel_ = kernel(fields.object("kernel"));
-  const double delta = fields.positive("delta");
+  const double delta = fields.within("delta", 1e-120, 1e120);
   variance_ = delta * delta;
-  if (!(variance_ > 0 && std::isfinite(variance_))) fields.wrong("delta", "a number whose square is one");
   match_species_ = fields.flag("match_species");
   check_choice_of_points(fields);
   // Sizes first: tables of a descriptor take time and memory that grow with them.
