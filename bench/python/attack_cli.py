@@ -213,6 +213,7 @@ def make_frames(seed, n=8):
         atoms = bulk("Si", cubic=True)
         atoms.positions += rng.normal(0, 0.1, (8, 3))
         atoms.info["REF_energy"] = -40.0 + float(rng.normal())
+        atoms.info["config_type"] = "bulk"
         atoms.arrays["REF_forces"] = rng.normal(0, 0.3, (8, 3))
         frames.append(atoms)
     return frames
@@ -301,7 +302,7 @@ output: run
 """
     tokens = [value for value in VALUES if len(value) < 100]
     for k in range(n):
-        content = bombs(random_) if k % 10 == 9 else changed_text(random_, text, tokens)
+        content = bombs(random_) if k % 10 == 9 else changed_text(random_, text, tokens) if k else text
         words = "y.yaml", "train", "extxyz", "terms"
         yield Case(["fit", "--config", "y.yaml", "--dry-run", "-q"], words, {"y.yaml": content})
 
