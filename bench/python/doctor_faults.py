@@ -50,6 +50,7 @@ class Facts:
     periodic: bool
     noble: bool
     one_element: bool
+    several: bool  #: forces of more than 0.01 eV/Angstrom in ten frames of more than two atoms
 
     @classmethod
     def of(cls, frames):
@@ -71,6 +72,7 @@ class Facts:
             all(a.pbc.all() for a in frames),
             any("Ar" in a.symbols for a in frames),
             len({symbol for a in frames for symbol in a.symbols}) == 1,
+            sum(np.sqrt(np.mean(f**2)) > 0.01 for f in forces if len(f) > 2) >= 10,
         )
 
 
@@ -282,7 +284,8 @@ FAULTS = [
           lambda f: f.free and f.moving and f.n_forces > 0, "frames that are not periodic, forces as above"),
     Fault("energy of one frame off by 1 eV per atom", ("outliers",), _energy_of_one,
           lambda f: _both(f), _EF),
-    Fault("forces of one frame random", ("outliers",), _forces_of_one, lambda f: _both(f), _EF),
+    Fault("forces of one frame random", ("outliers",), _forces_of_one, lambda f: _both(f) and f.several,
+          f"{_EF}, in frames of more than two atoms"),
     Fault("a frame twice with two energies", ("duplicates",), _contradiction, lambda f: f.n_energy > 2,
           "three frames with energies"),
     Fault("positions in nm", ("distances",), _lengths(0.1), lambda f: True, "always", "positions=nm"),
