@@ -118,8 +118,8 @@ def test_folder_that_does_not_exist(tmp_path):
 
 
 def test_missing_file_and_folder(tmp_path):
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(ModelFileError, match="no such model file"):
+    for path, message in ((tmp_path / "none", "no such model file"), (tmp_path, "folder")):
+        with pytest.raises(ModelFileError, match=message):
             read_model(path)
 
 

@@ -380,8 +380,8 @@ def test_clusters_keep_their_factor_and_their_origin(frames, fitted):
         for features, group, (frame, row) in zip(points.features, points.species, points.origin, strict=True):
             assert np.array_equal(term.descriptor.transform(frames[frame])[row], features)
             assert term.descriptor.rows(frames[frame]).groups[row] == group
-    with pytest.raises(DataError, match=r"n_sparse=100000 is larger than the data: \d+ environments .*C-Si: \d+"):
-        Potential(Term(TERMS["pair"].descriptor, kernels.Gaussian(), n_sparse=100000), sigma=SIGMA).fit(frames)
+    with pytest.raises(DataError, match=r"n_sparse=5000 is larger than the data: \d+ environments .*C-Si: \d+"):
+        Potential(Term(TERMS["pair"].descriptor, kernels.Gaussian(), n_sparse=5000), sigma=SIGMA).fit(frames)
     with pytest.raises(ConfigError, match="one number for clusters"):
         Potential(Term(TERMS["pair"].descriptor, kernels.Gaussian(), n_sparse={"C": 3}), sigma=SIGMA).fit(frames)
 

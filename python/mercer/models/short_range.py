@@ -12,6 +12,8 @@ sparse points, so that there is something to change.
 from __future__ import annotations
 
 import logging
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,7 +160,8 @@ class Probes:
             numbers = part[0].numbers
             _, first = np.unique(numbers, return_index=True)  # one atom of each element
             rows = (len(numbers) * np.arange(len(part))[:, None] + first).ravel()
-            features.append(term.descriptor.transform(part)[rows])
+            with _off_the_grid():
+                features.append(term.descriptor.transform(part)[rows])
             species.append(np.tile(numbers[first], len(part)))
         species = np.concatenate(species)
         return SparsePoints(np.concatenate(features), species, np.full((len(species), 2), -1))
@@ -239,8 +242,17 @@ def _known(potential, data):
     blocks = []
     for chunk in data.chunks(512):
         environments = chunk.environments(potential.r_cut)
-        blocks.append(stack([term.rows(environments, ("energy",))["energy"] for term in potential.terms_]))
+        with _off_the_grid():
+            blocks.append(stack([term.rows(environments, ("energy",))["energy"] for term in potential.terms_]))
     return base, np.concatenate(blocks)
+
+
+@contextmanager
+def _off_the_grid():
+    """No warnings of descriptors on grids, which end where the data do: what lies beyond is left to the repulsion."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def describe(found):
