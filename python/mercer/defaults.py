@@ -333,24 +333,34 @@ def _sigma_rules(frames, labels, spread, periodic):
     rules = {}
     if spread is not None:
         times = ENERGY_PART[periodic]
-        value = float(f"{np.clip(times * spread, 1e-5, 1e-2):.2g}")
-        rules["energy"] = value, f"{times} times the spread of the energies per atom, {spread:.3g} eV"
+        why = f"{times} times the spread of the energies per atom, {spread:.3g} eV"
+        rules["energy"] = _within(times * spread, 1e-5, 1e-2, why)
     local = labels.energies[np.isfinite(labels.energies)]
     if len(local):
-        rules["energies"] = float(f"{max(0.01 * local.std(), 1e-4):.2g}"), "0.01 times their spread"
+        why = f"0.01 times their spread, {local.std():.3g} eV"
+        rules["energies"] = _within(0.01 * local.std(), 1e-4, np.inf, why)
     forces = labels.forces[np.isfinite(labels.forces)]
     if len(forces) and np.any(forces):
         rms = float(np.sqrt(np.mean(forces**2)))
-        value = float(f"{np.clip(FORCE_PART * rms, 1e-3, 0.2):.2g}")
-        rules["forces"] = value, f"{FORCE_PART} times the RMS force component, {rms:.3g} eV/Angstrom"
+        why = f"{FORCE_PART} times the RMS force component, {rms:.3g} eV/Angstrom"
+        rules["forces"] = _within(FORCE_PART * rms, 1e-3, 0.2, why)
     known = labels.has("virial")
     if known.any():
         per_atom = labels.virial[known] / labels.n_atoms[known][:, None, None]
         rms = float(np.sqrt(np.mean(per_atom**2)))
         if rms > 0:
-            value = float(f"{np.clip(VIRIAL_PART * rms, 1e-3, 0.5):.2g}")
-            rules["virial"] = value, f"{VIRIAL_PART} times the RMS virial component per atom, {rms:.3g} eV"
+            why = f"{VIRIAL_PART} times the RMS virial component per atom, {rms:.3g} eV"
+            rules["virial"] = _within(VIRIAL_PART * rms, 1e-3, 0.5, why)
     return rules
+
+
+def _within(value, low, high, why):
+    """A value between limits, and the reason, which says where a limit gave it."""
+    if value < low:
+        return low, f"at least {low:g}; {why}, is only {value:.2g}"
+    if value > high:
+        return high, f"at most {high:g}; {why}, is {value:.2g}"
+    return float(f"{value:.2g}"), why
 
 
 #: Sigma of energies, of molecules and of periodic frames, as a part of the spread of the energies per atom.

@@ -131,6 +131,14 @@ def test_sigmas_are_parts_of_the_spread_of_the_labels():
     assert options.sigma.forces == "none" and options.sigma.values()["forces"] is None
 
 
+@pytest.mark.parametrize(("step", "sigma", "words"), [(1e-6, 1e-5, "at least 1e-05"), (50.0, 1e-2, "at most 0.01")])
+def test_limits_of_a_sigma_are_said(step, sigma, words):
+    frames = crystals()
+    options, notes = choose(load_options(), frames, labelled(frames, step * np.arange(6.0)))
+    assert options.sigma.energy == sigma
+    assert notes["sigma.energy"].startswith(words)
+
+
 @pytest.mark.parametrize("name", TERM_PRESETS)
 @pytest.mark.parametrize("frames", [crystals(), Frames([molecule("CH3OH")] * 3)])
 def test_sums_of_terms_by_name(name, frames):
