@@ -106,6 +106,7 @@ def _stresses(change, key=None):
                     value = change(six(atoms, name), atoms.get_volume(), name)
                     del atoms.info[name]
                     atoms.info[key or name] = value
+                    break
 
     return plant
 
