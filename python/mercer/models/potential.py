@@ -33,7 +33,7 @@ from mercer.models import virial_offset as virial_offsets
 from mercer.models._base import block_rows
 from mercer.models.frame_data import FrameData, by_number, symbol
 from mercer.models.free_atoms import FreeAtoms
-from mercer.models.memory import Plan
+from mercer.models.memory import Plan, parse_bytes
 from mercer.models.potential_arguments import as_terms, check_arguments, check_sparse_points
 from mercer.models.potential_file import potential_to_file
 from mercer.models.row_kinds import ROW_KINDS, Targets, given_sigma, stack
@@ -45,6 +45,8 @@ from mercer.structures import LABEL_KINDS, read_labels
 
 _log = logging.getLogger("mercer")
 
+#: Part of `max_memory` for the small model that looks for an offset of the virials.
+_SMALL_SHARE = 0.55
 #: Atoms per chunk where standard deviations of forces are wanted.
 _FORCE_STD_ATOMS = 256
 
@@ -709,10 +711,16 @@ class Potential(BaseEstimator):
 
         def make(few):
             e0_of = {symbol(z): float(e) for z, e in zip(e0.species, e0.energies, strict=True)}
-            options = {"sigma_scaling": self.sigma_scaling, "e0": e0_of, "seed": self.seed, "cross_validation": 0}
-            return Potential(few, sigma=sigma, **options)
+            options = {"sigma_scaling": self.sigma_scaling, "e0": e0_of, "seed": self.seed}
+            return Potential(few, sigma=sigma, max_memory=limit, cross_validation=0, **options)
 
-        return virial_offsets.estimate(make, terms, training, max(term.descriptor.r_cut for term in terms))
+        # what the small model leaves in pools of memory is there beside the fit
+        limit = None if self.max_memory is None else int(_SMALL_SHARE * parse_bytes(self.max_memory))
+        try:
+            return virial_offsets.estimate(make, terms, training, self.r_cut)
+        except ConfigError:  # too little for it; the fit itself says what it needs
+            limit = self.max_memory
+            return virial_offsets.estimate(make, terms, training, self.r_cut)
 
     def _free_atoms(self, labelled, data, isolated, e0):
         """Energies of isolated atoms to learn: labels as given, and less the baseline; terms on whole structures have

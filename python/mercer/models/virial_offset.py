@@ -47,7 +47,7 @@ def estimate(make_potential, terms, data, r_cut):
     part = data.take(chosen)
     potential = make_potential([_small(term, part) for term in terms]).fit(part.frames, part.labels)
     gives, mean_row = [], 0.0
-    for chunk in part.chunks(512):
+    for chunk in part.chunks(128):
         environments = chunk.environments(r_cut)
         K = stack([term.rows(environments, ("virial",))["virial"] for term in potential.terms_])
         per_atom = K.reshape(len(chunk.frames), 9, -1)[:, [0, 4, 8]].mean(axis=1) / np.diff(chunk.offsets)[:, None]
