@@ -100,11 +100,9 @@ class GapFile:
     glue: Glue | None
 
 
-def looks_like_gap(path):
-    """Whether the file is XML and names a GAP potential near its beginning."""
-    with open(path, "rb") as file:
-        start = file.read(2**16).lstrip()
-    return start.startswith(b"<") and (b"<GAP_params" in start or b"IP GAP" in start)
+def looks_like_gap(start):
+    """Whether XML that begins with these bytes is a GAP potential, or a part of one."""
+    return re.search(rb"<\s*(GAP_params|gpSparse|Potential)\b", start) is not None
 
 
 def parse_options(text):

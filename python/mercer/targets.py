@@ -285,13 +285,6 @@ def check_sigma(sigma, where="sigma"):
     return checked
 
 
-def check_scaling(scaling):
-    """Returns `scaling`; raises ConfigError for an unknown one."""
-    if scaling not in SIGMA_SCALINGS:
-        raise ConfigError(f"sigma_scaling: {scaling!r}; known: {', '.join(SIGMA_SCALINGS)}")
-    return scaling
-
-
 def label_sigma(kind, n_atoms, config_types, sigma, *, scaling="sqrt", config_type_sigma=None, absolute=None):
     """Standard deviation of one kind of label for every frame.
 

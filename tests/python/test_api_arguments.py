@@ -191,8 +191,9 @@ def functions():
 
 
 @pytest.mark.parametrize("target", list(functions()), ids=lambda target: target.name)
-def test_functions_raise_errors_of_mercer_only(target):
+def test_functions_raise_errors_of_mercer_only(target, tmp_path, monkeypatch):
     """Some of these values are taken; where not, nothing of NumPy or pybind11 comes through."""
+    monkeypatch.chdir(tmp_path)  # the text is a good name of a file that is written
     taken = {"progress", "verbose", "only_physical_cores", "max_nbins"}  # called, or without effect
     for name in set(target.names) - taken:
         for value in NONSENSE.values():

@@ -26,8 +26,6 @@ N_RADIAL, R_PAIR, MOST_PAIRS = 14, 6.0, 6
 N_POINTS, R_SOAP = 120, (1.9, 3.0, 5.0)
 #: Noise relative to the spread of each kind of label, from which the one with the smallest errors is taken.
 NOISES = (0.3, 0.1, 0.03, 0.01, 0.003)
-#: Variance of the weights of pair functions beside those of the Gaussian process.
-PAIR_VARIANCE = 1.0
 N_FOLDS = 5
 #: Weight of what is free in the fit: energies of atoms and a constant stress.
 FREE = 1e6

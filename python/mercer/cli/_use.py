@@ -1,7 +1,6 @@
 """``mercer predict``, ``evaluate`` and ``info``: what is done with a fitted model."""
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from mercer.cli._data import expand, read_data, read_structures
 from mercer.cli._fit import METRICS, compare_data, say_in_unit, say_std, warn_of_data, write_parity
 from mercer.cli._output import output_file, output_folder
 from mercer.errors import DataError
+from mercer.gap import looks_like_gap
 from mercer.models import calibration
 from mercer.structures import check_suffix, write_frames
 
@@ -131,7 +131,7 @@ def is_model(path):
     with open(path, "rb") as file:
         start = file.read(1 << 16)
     if start.lstrip()[:1] == b"<":
-        return re.search(rb"<\s*(GAP_params|gpSparse|Potential)\b", start) is not None
+        return looks_like_gap(start)
     return Path(path).suffix in (".mercer", ".safetensors", ".xml") or start[8:9] == b"{"
 
 
